@@ -1,0 +1,5 @@
+"""`python -m malha` is `malha`."""
+
+from malha.cli.main import main
+
+main()
