@@ -1,0 +1,229 @@
+"""From the declared overlay to what each machine is to carry: the one pure function all use.
+
+Files, SSH, an agent and the lab all take a node's state from here, so none of them can differ.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from malha.overlay.model import Node, Overlay
+from malha.topology.allowed_ips import (
+    AddressPlan,
+    NextHops,
+    fewest,
+    next_hops_of,
+    plan_addresses,
+)
+from malha.topology.links import Links, derive_links
+from malha.topology.paths import Paths, derive_paths
+from malha.topology.weights import Weights, derive_weights
+from malha.wireguard.device import (
+    DEFAULT_DEVICE,
+    Device,
+    Forwarding,
+    NodeState,
+    Peer,
+    Prefix,
+    prefix_order,
+)
+from malha.wireguard.keys import PublicKey
+
+DEFAULT_ROUTES: dict[int, Prefix] = {
+    4: ipaddress.ip_network("0.0.0.0/0"),
+    6: ipaddress.ip_network("::/0"),
+}
+
+
+class MissingKeyError(ValueError):
+    """Nodes without a public key cannot be compiled; `names` lists them in declared order."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(f"no public key: {', '.join(names)}")
+        self.names = names
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Everything that compilation decides about packets, before it becomes devices."""
+
+    links: Links
+    weights: Weights
+    paths: Paths
+
+
+def derive_routing(overlay: Overlay) -> Routing:
+    """Decide links, weights and paths of the overlay."""
+    links = derive_links(overlay)
+    weights = derive_weights(overlay, links)
+    return Routing(links, weights, derive_paths(overlay, links, weights))
+
+
+def compile_overlay(overlay: Overlay) -> dict[str, NodeState]:
+    """Every node's declared state, by name, in declared order; private keys are not joined yet.
+
+    Raises:
+        MissingKeyError: when nodes have no public key.
+    """
+    keyless = tuple(node.name for node in overlay.nodes if node.public_key is None)
+    if keyless:
+        raise MissingKeyError(keyless)
+    return _Compilation(overlay, derive_routing(overlay)).states()
+
+
+def compile_node(overlay: Overlay, name: str) -> NodeState:
+    """One node's declared state.
+
+    Raises:
+        KeyError: when the overlay has no such node.
+        MissingKeyError: when nodes have no public key.
+    """
+    return compile_overlay(overlay)[name]
+
+
+def links_of_state(states: Iterable[NodeState]) -> frozenset[tuple[str, str]]:
+    """Which (node, peer) entries exist, by name: who has whom in its configuration."""
+    return frozenset(
+        (state.name, peer.name)
+        for state in states
+        for device in state.devices
+        for peer in device.peers
+    )
+
+
+@dataclass
+class _Compilation:
+    """One run; equal parts are made once and shared, which keeps 1,000 full-mesh nodes quick."""
+
+    overlay: Overlay
+    routing: Routing
+    plan: AddressPlan = field(init=False)
+    _plain: dict[int | None, list[Peer]] = field(default_factory=dict)
+    """keepalive → for each node the peer that gets exactly its own addresses."""
+    _by_point: dict[tuple[int, int | None], tuple[tuple[Peer, ...], tuple[Prefix, ...]]] = field(
+        default_factory=dict
+    )
+    _ranked: list[Prefix] = field(default_factory=list)
+    """All nodes' own prefixes in order: sorting small integers instead of prefixes is what
+    keeps 1,000 times 999 routes under a second."""
+    _ranks: list[list[int]] = field(default_factory=list)
+    """For each node the places of its own prefixes in `_ranked`."""
+
+    def __post_init__(self) -> None:
+        self.plan = plan_addresses(self.overlay, self.routing.paths)
+        own = [
+            (prefix_order(p), i, p) for i, prefixes in enumerate(self.plan.own) for p in prefixes
+        ]
+        own.sort(key=lambda entry: entry[:2])
+        self._ranks = [[] for _ in self.plan.own]
+        for rank, (_, i, prefix) in enumerate(own):
+            self._ranked.append(prefix)
+            self._ranks[i].append(rank)
+
+    def states(self) -> dict[str, NodeState]:
+        return {node.name: self._state(i, node) for i, node in enumerate(self.overlay.nodes)}
+
+    def _state(self, i: int, node: Node) -> NodeState:
+        peers, routes = self._peers_and_routes(i, node)
+        return NodeState(
+            name=node.name,
+            devices=(self._device(node, peers, routes),),
+            unreachable=self.overlay.prefixes,
+            forwarding=self._forwarding(i, node),
+            endpoint=node.endpoint,
+            managed=node.managed,
+        )
+
+    def _device(self, node: Node, peers: tuple[Peer, ...], routes: tuple[Prefix, ...]) -> Device:
+        defaults = self.overlay.defaults
+        listens = node.listen_port
+        if listens is None and node.is_dialable:
+            listens = defaults.listen_port
+        return Device(
+            name=DEFAULT_DEVICE,
+            public_key=_key(node),
+            addresses=tuple(ipaddress.ip_interface(address) for address in node.addresses),
+            peers=peers,
+            routes=routes,
+            mtu=defaults.mtu if node.mtu is None else node.mtu,
+            listen_port=listens,
+        )
+
+    def _peers_and_routes(self, i: int, node: Node) -> tuple[tuple[Peer, ...], tuple[Prefix, ...]]:
+        interval_s = self._keepalive_s(node)
+        paths = self.routing.paths
+        # What members of a point may still not share: their keepalive, their direct links.
+        shared = (paths.points.point_of[i], interval_s)
+        if node.via_exit is None and not paths.direct[i] and shared in self._by_point:
+            return self._by_point[shared]
+        hops, is_shared = next_hops_of(self.plan, paths, i)
+        if node.via_exit is not None:
+            return self._make(self._with_exit(hops, node.via_exit), interval_s)
+        made = self._make(hops, interval_s)
+        if is_shared:
+            self._by_point[shared] = made
+        return made
+
+    def _make(
+        self, hops: NextHops, interval_s: int | None
+    ) -> tuple[tuple[Peer, ...], tuple[Prefix, ...]]:
+        plain, own, order = self._plain_peers(interval_s), self.plan.own, sorted(hops)
+        if all(hops[hop] is own[hop] for hop in order):
+            ranks = [rank for hop in order for rank in self._ranks[hop]]
+            ranks.sort()
+            return tuple([plain[hop] for hop in order]), tuple([self._ranked[r] for r in ranks])
+        peers = tuple(
+            plain[hop] if hops[hop] is own[hop] else self._peer(hop, hops[hop], interval_s)
+            for hop in order
+        )
+        routes = [prefix for peer in peers for prefix in peer.allowed_ips]
+        return peers, tuple(sorted(routes, key=prefix_order))
+
+    def _plain_peers(self, interval_s: int | None) -> list[Peer]:
+        if interval_s not in self._plain:
+            self._plain[interval_s] = [
+                self._peer(i, own, interval_s) for i, own in enumerate(self.plan.own)
+            ]
+        return self._plain[interval_s]
+
+    def _peer(self, hop: int, prefixes: Sequence[Prefix], interval_s: int | None) -> Peer:
+        other = self.overlay.nodes[hop]
+        return Peer(
+            name=other.name,
+            public_key=_key(other),
+            allowed_ips=fewest(prefixes),
+            endpoint=other.endpoint,
+            # Keepalives are for the side that nobody can dial, towards one that can be dialled.
+            persistent_keepalive_s=interval_s if other.is_dialable else None,
+        )
+
+    def _keepalive_s(self, node: Node) -> int | None:
+        if node.is_dialable:
+            return None
+        declared = node.persistent_keepalive_s
+        return (
+            self.overlay.defaults.persistent_keepalive_s if declared is None else declared
+        ) or None
+
+    def _with_exit(self, hops: NextHops, exit_name: str) -> NextHops:
+        hop = next(i for i, node in enumerate(self.overlay.nodes) if node.name == exit_name)
+        defaults = [DEFAULT_ROUTES[family] for family in self.overlay.families]
+        # The subnets that default routes cover stay: another peer's longer prefix must not win
+        # over what this pair's path says.
+        return {**hops, hop: [*hops.get(hop, ()), *defaults]}
+
+    def _forwarding(self, i: int, node: Node) -> Forwarding:
+        families = self.overlay.families
+        return Forwarding(
+            families=families if i in self.routing.links.relays else (),
+            subnets=fewest(self.plan.routed[i]),
+            exit_families=families if node.is_exit else (),
+        )
+
+
+def _key(node: Node) -> PublicKey:
+    if node.public_key is None:  # compile_overlay has refused such overlays already
+        raise MissingKeyError((node.name,))
+    return node.public_key
