@@ -1,0 +1,153 @@
+"""Every ordered pair, request and reply, in every family: which arrive, and why others do not.
+
+The rule is `walk`; the speed comes from tables that answer for all addresses at once. Machines
+that the tables cannot hold (several devices, a key or an address held twice) are walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from malha.proof import codes
+from malha.proof.tables import Tables, build_tables
+from malha.proof.walk import Walk, walk
+from malha.proof.world import World
+from malha.wireguard.device import Device, NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ordered pair whose echo request, or the reply to it, does not arrive."""
+
+    source: str
+    target: str
+    leg: str
+    """`request` or `reply`."""
+    family: int
+    at: str
+    """The machine that drops the packet, or lets it leak."""
+    cause: str
+    """A code's name; see `malha.proof.codes`."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something worth knowing that stops no packet by itself."""
+
+    node: str
+    code: str
+    severity: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What holds for a set of machines once every dialler has dialled (the steady state)."""
+
+    nodes: int
+    pairs: int
+    """Ordered pairs: nodes * (nodes - 1)."""
+    reachable: int
+    """Pairs that work there and back, in every family."""
+    failures: tuple[Failure, ...]
+    """In the order of the machines; a pair that fails in two families is in here twice."""
+    findings: tuple[Finding, ...]
+
+
+def prove(states: Mapping[str, NodeState] | Sequence[NodeState]) -> Proof:
+    """Follow every ordered pair's packets and say which do not arrive."""
+    world = World(tuple(states.values()) if isinstance(states, Mapping) else tuple(states))
+    failures = tuple(_failures(world))
+    count = len(world.states)
+    failed_pairs = {(failure.source, failure.target) for failure in failures}
+    return Proof(
+        nodes=count,
+        pairs=count * (count - 1),
+        reachable=count * (count - 1) - len(failed_pairs),
+        failures=failures,
+        findings=tuple(sorted(_link_findings(world))),
+    )
+
+
+def _failures(world: World) -> Iterator[Failure]:
+    failed = {family: _failed_legs(build_tables(world, family)) for family in world.families}
+    pairs = {pair for legs in failed.values() for a, b in legs for pair in ((a, b), (b, a))}
+    for a, b in sorted(pairs):
+        for family, legs in failed.items():
+            if (a, b) in legs:
+                yield _failure(world, a, b, "request", walk(world, a, b, family))
+            elif (b, a) in legs:
+                yield _failure(world, a, b, "reply", walk(world, b, a, family))
+
+
+def _failure(world: World, a: int, b: int, leg: str, walked: Walk) -> Failure:
+    drop = walked.drop
+    assert drop is not None, f"tables and walk disagree on {walked}"
+    names = world.states[a].name, world.states[b].name
+    return Failure(*names, leg, walked.family, drop.node, drop.cause.name, drop.detail)
+
+
+def _failed_legs(tables: Tables) -> set[tuple[int, int]]:
+    """(from, to) of every packet that does not arrive."""
+    failed: set[tuple[int, int]] = set()
+    everyone = range(len(tables.place))
+    for a in everyone:
+        if not tables.reaches_all_directly(a):
+            failed.update((a, b) for b in everyone if b != a and not _arrives(tables, a, b))
+    return failed
+
+
+def _arrives(tables: Tables, a: int, b: int) -> bool:
+    following, accepting, walked = tables.following, tables.accepting, tables.walked
+    src, dst = tables.place[a], tables.place[b]
+    if src < 0 or dst < 0 or a in walked or b in walked:
+        return _walks(tables, a, b)
+    at, steps = a, 0
+    while at != b:
+        row = following[at]
+        if row is None:
+            return _walks(tables, a, b)
+        hop = row[dst]
+        if hop < 0 or steps > len(following) or (steps and not tables.forwards[at]):
+            return False
+        accepted = accepting[hop]
+        if accepted is None:
+            return _walks(tables, a, b)
+        if accepted[src] != at:
+            return False
+        at, steps = hop, steps + 1
+    return True
+
+
+def _walks(tables: Tables, a: int, b: int) -> bool:
+    return walk(tables.world, a, b, tables.family).drop is None
+
+
+def _link_findings(world: World) -> Iterator[Finding]:
+    mtus = {device.mtu for state in world.states for device in state.devices}
+    for i, state in enumerate(world.states):
+        for d, device in enumerate(state.devices):
+            if len(mtus) > 1:
+                yield from _mtu_findings(world, i, device)
+            for place, peer in enumerate(device.peers):
+                if peer.endpoint is None and world.session(i, d, place).order_dependent:
+                    other = peer.name
+                    detail = f"{state.name} cannot reach {other} until {other} has spoken first"
+                    yield _finding(state.name, codes.ORDER_DEPENDENT, detail)
+
+
+def _mtu_findings(world: World, i: int, device: Device) -> Iterator[Finding]:
+    here = world.states[i].name
+    for peer in device.peers:
+        for other, d in world.devices_by_key.get(peer.public_key.raw, ()):
+            there = world.states[other]
+            mtu = there.devices[d].mtu
+            if i < other and mtu != device.mtu:
+                detail = f"{here} has MTU {device.mtu}, its peer {there.name} has {mtu}"
+                yield _finding(here, codes.MTU_DIFFERS, detail)
+
+
+def _finding(node: str, code: codes.Code, detail: str) -> Finding:
+    return Finding(node, code.name, code.severity.value, detail)
