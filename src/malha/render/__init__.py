@@ -1,0 +1,1 @@
+"""Text for others: wg-quick files, nftables rules, graphs. Pure: values in, text out."""

@@ -1,0 +1,85 @@
+"""One wg-quick file per device of a node, that plain `wg-quick up` accepts.
+
+The file says all that the node's state says: unowned overlay addresses are unreachable before
+the device is up (nothing leaks), and a relay forwards through an nftables table of its own.
+Device names are `%i`, so the file works under whatever name it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from malha.render.nftables import FORWARDING_TABLE, forwarding_settings, render_forwarding
+from malha.wireguard.device import Device, Forwarding, NodeState, Peer
+from malha.wireguard.keys import PrivateKey
+from malha.wireguard.wg_quick import Hook, render_interface, render_peer
+
+UNREACHABLE_METRIC = 65535
+"""Larger than any metric of a real route, so that an equal prefix into a device still wins."""
+
+PRIVATE_KEY_FILE = "/etc/wireguard/%i.key"
+"""Where a node's own key is read from when it is not joined into the file."""
+
+
+def render_wg_quick(
+    state: NodeState, private_key: PrivateKey | None, sections: dict[int, str] | None = None
+) -> str:
+    """The file of the node's first device.
+
+    `private_key` None: the file reads the key on the node, from PRIVATE_KEY_FILE.
+    `sections`: a cache shared by the nodes of one overlay while their states are alive (peers
+    of a mesh are the same values in every node): id of a Peer → its text.
+    """
+    device = state.devices[0]
+    comments = (f"{state.name}: written by malha; the next render replaces it",)
+    # Joined here and nowhere earlier: no state that is compared or sent holds a private key.
+    keyed = replace(device, private_key=private_key)
+    head = render_interface(keyed, comments, tuple(_hooks(state, private_key)))
+    texts = [_section(peer, {} if sections is None else sections) for peer in device.peers]
+    return "\n".join((head, *texts))
+
+
+def _section(peer: Peer, sections: dict[int, str]) -> str:
+    text = sections.get(id(peer))
+    if text is None:
+        text = sections[id(peer)] = render_peer(peer)
+    return text
+
+
+def _hooks(state: NodeState, private_key: PrivateKey | None) -> Iterator[Hook]:
+    for prefix in state.unreachable:
+        route = f"unreachable {prefix} metric {UNREACHABLE_METRIC}"
+        yield Hook("PreUp", f"ip -{prefix.version} route replace {route}")
+        yield Hook("PostDown", f"ip -{prefix.version} route del {route} 2>/dev/null || true")
+    if private_key is None:
+        yield Hook("PostUp", f"wg set %i private-key {PRIVATE_KEY_FILE}")
+    if state.forwarding != Forwarding():
+        rules = " ".join(_one_line(render_forwarding(state, devices=("%i",))))
+        # The filter stands before forwarding is switched on, and goes after it is off.
+        yield Hook("PreUp", f"nft '{rules}'")
+        for path, value in forwarding_settings(state, devices=("%i",)):
+            yield Hook("PostUp", f"echo {value} > /proc/sys/{path}")
+        yield Hook("PostDown", f"nft delete table {FORWARDING_TABLE} 2>/dev/null || true")
+
+
+def _one_line(rules: str) -> Iterator[str]:
+    """The same rules with `;` for line ends: a hook is one line."""
+    for line in rules.splitlines():
+        text = line.strip()
+        yield text if text.endswith(("{", ";")) else f"{text};"
+
+
+def render_all(
+    states: Mapping[str, NodeState], private_keys: Mapping[str, PrivateKey]
+) -> Iterator[tuple[str, str]]:
+    """(node name, file text) of every managed and unmanaged node, in the states' order."""
+    sections: dict[int, str] = {}
+    for name, state in states.items():
+        yield name, render_wg_quick(state, private_keys.get(name), sections)
+
+
+def device_file_name(state: NodeState, device: Device) -> str:
+    """`<node>.conf` for a node's first device, `<node>.<device>.conf` for further ones."""
+    first = device is state.devices[0]
+    return f"{state.name}.conf" if first else f"{state.name}.{device.name}.conf"
