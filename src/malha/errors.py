@@ -55,6 +55,10 @@ class MissingError(MalhaError):
         self.mend = mend
 
 
+class UnprovenError(MalhaError):
+    """What was asked for would leave pairs that cannot talk. Exit 1. Nothing was written."""
+
+
 class OtherSideError(MalhaError):
     """Another machine or service did not answer as it should. Exit 1."""
 

@@ -107,6 +107,11 @@ ORDER_DEPENDENT = _warning(
     "The pair talks only after the side without keepalive has sent something first.",
     "Set a persistent keepalive on the side that dials.",
 )
+ADDRESS_NOT_WRITTEN = _warning(
+    "address-not-written",
+    "The node's overlay address is allocated, but not in the overlay file yet.",
+    "Run `malha keys new`, which writes it, so that it never shifts.",
+)
 
 ALL: tuple[Code, ...] = (
     LEAKED,
@@ -123,5 +128,6 @@ ALL: tuple[Code, ...] = (
     NO_ADDRESS,
     MTU_DIFFERS,
     ORDER_DEPENDENT,
+    ADDRESS_NOT_WRITTEN,
 )
 BY_NAME = {code.name: code for code in ALL}

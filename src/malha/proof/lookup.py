@@ -52,7 +52,8 @@ class AddressRow:
     """All addresses of one family in order, to look prefixes up for all of them at once."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
-        self.family = addresses[0].version if addresses else 0
+        self.family = addresses[0].version if addresses else 4
+        self.bits = _BITS[self.family]
         self.numbers = [int(address) for address in addresses]
 
     def spans(self, prefixes: Iterable[Prefix]) -> Iterator[Span]:
@@ -60,7 +61,7 @@ class AddressRow:
         for prefix in prefixes:
             if prefix.version == self.family:
                 low = int(prefix.network_address)
-                high = low + (1 << (_BITS[self.family] - prefix.prefixlen))
+                high = low + (1 << (self.bits - prefix.prefixlen))
                 first, after = bisect_left(self.numbers, low), bisect_left(self.numbers, high)
                 if first < after:
                     yield prefix.prefixlen, first, after
@@ -71,7 +72,7 @@ class AddressRow:
         Of two equal prefixes the later entry wins.
         """
         row = [blank] * len(self.numbers)
-        longest = _BITS.get(self.family, 0)
+        longest = self.bits
         hosts: list[tuple[int, int]] = []
         wide: list[tuple[int, int, int, int]] = []
         for (length, first, after), value in entries:

@@ -131,9 +131,10 @@ def _link_findings(world: World) -> Iterator[Finding]:
         for d, device in enumerate(state.devices):
             if len(mtus) > 1:
                 yield from _mtu_findings(world, i, device)
-            for place, peer in enumerate(device.peers):
-                if peer.endpoint is None and world.session(i, d, place).order_dependent:
-                    other = peer.name
+            waiting = [k for k, peer in enumerate(device.peers) if peer.endpoint is None]
+            for place in waiting:
+                if world.session(i, d, place).order_dependent:
+                    other = device.peers[place].name
                     detail = f"{state.name} cannot reach {other} until {other} has spoken first"
                     yield _finding(state.name, codes.ORDER_DEPENDENT, detail)
 

@@ -8,47 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
-from malha.proof.lookup import AddressRow, Span
+from malha.proof.facts import NOWHERE, SEVERAL, PeerFacts
+from malha.proof.lookup import AddressRow
 from malha.proof.world import World
 from malha.wireguard.device import Device, NodeState, Peer, Prefix
 
-NOWHERE = -1
-SEVERAL = -2
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tables:
     """One family's tables. A machine's *place* is where its address stands in every row."""
 
     world: World
     family: int
     place: Sequence[int]
-    """For each machine its place; -1 without an address of the family."""
-    following: Sequence[Sequence[int] | None]
+    """For each machine its place; NOWHERE without an address of the family."""
+    following: Sequence[list[int] | None]
     """following[machine][place]: the machine to which a packet goes next; NOWHERE if it ends
     here. None: this machine must be walked."""
-    accepting: Sequence[Sequence[int] | None]
+    accepting: Sequence[list[int] | None]
     """accepting[machine][place]: from which machine a packet with this source is taken."""
     forwards: Sequence[bool]
     walked: frozenset[int]
     """Machines whose address another machine has too."""
-    at_place: Sequence[int]
+    at_place: list[int]
     """The machine of each place."""
 
     def reaches_all_directly(self, machine: int) -> bool:
         """Whether everybody is one hop away and takes this machine's packets: a quick yes."""
-        row, own = self.following[machine], self.place[machine]
-        if self.walked or row is None or own < 0 or len(self.at_place) != len(self.place):
+        return self._all_accept_all and self._names_everyone(self.following[machine], machine)
+
+    @cached_property
+    def _all_accept_all(self) -> bool:
+        if self.walked or len(self.at_place) != len(self.place):
             return False
-        for place in (slice(None, own), slice(own + 1, None)):
-            if list(row[place]) != list(self.at_place[place]):
-                return False
-        return all(
-            accepted is not None and (accepted[own] == machine or other == machine)
-            for other, accepted in enumerate(self.accepting)
-        )
+        return all(self._names_everyone(row, i) for i, row in enumerate(self.accepting))
+
+    def _names_everyone(self, row: list[int] | None, machine: int) -> bool:
+        return row is not None and names_everyone(row, self.at_place, self.place[machine])
+
+
+def names_everyone(row: list[int], at_place: list[int], own: int) -> bool:
+    """Whether each address's entry is the machine that has it; `own` place does not count."""
+    if own < 0:
+        return False
+    return row[:own] == at_place[:own] and row[own + 1 :] == at_place[own + 1 :]
 
 
 def build_tables(world: World, family: int) -> Tables:
@@ -62,115 +67,118 @@ def build_tables(world: World, family: int) -> Tables:
     place = [NOWHERE] * len(world.states)
     for address, i in holders:
         place[i] = rank[address]
-    builder = _Builder(world, AddressRow(distinct))
-    rows = [builder.rows(i, state) for i, state in enumerate(world.states)]
+    at_place = [i for _, i in holders]
+    builder = _Builder(world, AddressRow(distinct), place, at_place)
     shared = frozenset(i for owners in world.owners.values() if len(owners) > 1 for i in owners)
     return Tables(
         world=world,
         family=family,
         place=place,
-        following=[row[0] for row in rows],
-        accepting=[row[1] for row in rows],
+        following=[builder.following(i, state) for i, state in enumerate(world.states)],
+        accepting=builder.accepting,
         forwards=[family in state.forwarding.families for state in world.states],
         walked=shared,
-        at_place=[i for _, i in holders],
+        at_place=at_place,
     )
-
-
-Rows = tuple[list[int] | None, list[int] | None]
-
-
-class _Fact(NamedTuple):
-    """What a peer's entry means, wherever it stands: it is the same value in many nodes."""
-
-    owner: int
-    """The machine that has the peer's key; NOWHERE, or SEVERAL."""
-    dials: bool
-    """Whether its endpoint leads there."""
-    spans: tuple[Span, ...]
-    """Its allowed IPs of the family."""
 
 
 class _Builder:
     """Builds rows; caches by identity, which the world keeps alive."""
 
-    def __init__(self, world: World, addresses: AddressRow) -> None:
+    def __init__(
+        self, world: World, addresses: AddressRow, place: list[int], at_place: list[int]
+    ) -> None:
         self.world = world
         self.addresses = addresses
-        self._fact_by_peer: dict[int, _Fact] = {}
-        self._facts_by_peers: dict[int, list[_Fact]] = {}
-        self._owner_rows: dict[int, list[int]] = {}
+        self.facts = PeerFacts(world, addresses)
+        self._rows: dict[int, list[int] | None] = {}
+        self._dials: dict[int, dict[int, bool]] = {}
         self._clean_routes: dict[tuple[int, int], bool] = {}
-        self._lengths: dict[int, int] = {}
-        self._has_preshared = False
-        self._dials = [self._dials_of(state) for state in world.states]
+        self._long_routes: dict[int, set[int]] = {}
+        self.accepting = [self._accepting(state) for state in world.states]
+        is_plain = self.facts.all_dial and not self.facts.has_preshared
+        self._complete = frozenset(
+            i
+            for i, row in enumerate(self.accepting)
+            if is_plain and row is not None and names_everyone(row, at_place, place[i])
+        )
+        """Machines that have a peer for everybody, and dial them all: between two of these
+        every session is usable, because each has the other's key."""
 
-    def _dials_of(self, state: NodeState) -> dict[int, bool] | None:
-        """Machine → whether this one dials it; None if the machine must be walked."""
+    def _accepting(self, state: NodeState) -> list[int] | None:
+        """For each address the machine whose key its peer has; None: must be walked."""
         if len(state.devices) != 1:
             return None
         (device,) = state.devices
-        found = {fact.owner: fact.dials for fact in self._facts(device.peers)}
-        alone = len(self.world.devices_by_key[device.public_key.raw]) == 1
-        return found if alone and SEVERAL not in found else None
+        if len(self.world.devices_by_key[device.public_key.raw]) > 1:
+            return None
+        key = id(device.peers)
+        if key not in self._rows:
+            self._rows[key] = self._paint_owners(device.peers)
+        return self._rows[key]
 
-    def _facts(self, peers: tuple[Peer, ...]) -> list[_Fact]:
-        found = self._facts_by_peers.get(id(peers))
-        if found is None:
-            known, derive = self._fact_by_peer, self._fact
-            found = [known.get(id(peer)) or derive(peer) for peer in peers]
-            self._facts_by_peers[id(peers)] = found
-        return found
+    def _paint_owners(self, peers: tuple[Peer, ...]) -> list[int] | None:
+        keys = list(map(id, peers))
+        owners = list(map(self.facts.owner.__getitem__, keys))
+        if SEVERAL in owners:
+            return None
+        hosts = list(map(self.facts.host.__getitem__, keys))
+        spans = [
+            (span, owners[k])
+            for k in _places_of(NOWHERE, hosts)
+            for span in self.facts.spans[keys[k]]
+        ]
+        if any(span[0] == self.addresses.bits for span, _ in spans):
+            # Hosts among them: of equal prefixes the later peer's wins, so keep the order.
+            each = zip(map(self.facts.spans.__getitem__, keys), owners, strict=True)
+            return self.addresses.paint(((s, owner) for ss, owner in each for s in ss), NOWHERE)
+        row = [*self.addresses.paint(spans, NOWHERE), NOWHERE]
+        for place, owner in zip(hosts, owners, strict=True):
+            row[place] = owner  # those without a host write to the last place, which goes
+        row.pop()
+        return row
 
-    def _fact(self, peer: Peer) -> _Fact:
-        self._has_preshared |= peer.preshared_key is not None
-        ends = self.world.devices_by_key.get(peer.public_key.raw, ())
-        owner = ends[0][0] if len(ends) == 1 else SEVERAL if ends else NOWHERE
-        dials = owner >= 0 and self.world.leads(peer.endpoint, *ends[0])
-        spans = tuple(self.addresses.spans(peer.allowed_ips))
-        fact = self._fact_by_peer[id(peer)] = _Fact(owner, dials, spans)
-        return fact
-
-    def rows(self, i: int, state: NodeState) -> Rows:
-        """(following, accepting) of one machine; (None, None) if it must be walked."""
-        dials = self._dials[i]
-        if dials is None:
-            return None, None
+    def following(self, i: int, state: NodeState) -> list[int] | None:
+        """For each address the machine to which it goes next; None: must be walked."""
+        owners = self.accepting[i]
+        if owners is None:
+            return None
         device = state.devices[0]
-        owners = self._owner_row(device)
-        broken = self._broken_targets(i, device, dials)
+        broken = self._broken_targets(i, device)
         if not broken and self._routes_are_allowed_ips(state, device):
-            return owners, owners
-        following = [
+            return owners
+        return [
             owner if inside and owner not in broken else NOWHERE
             for owner, inside in zip(owners, self._kernel_row(state, device), strict=True)
         ]
-        return following, owners
 
-    def _broken_targets(self, i: int, device: Device, dials: Mapping[int, bool]) -> frozenset[int]:
+    def _broken_targets(self, i: int, device: Device) -> frozenset[int]:
         """Machines to which this one has a peer, but no usable session."""
-        if self._has_preshared:
-            places = range(len(device.peers))
-            sessions = [self.world.session(i, 0, place) for place in places]
-            facts = self._facts(device.peers)
-            return frozenset(facts[k].owner for k in places if sessions[k].cause is not None)
-        every = self._dials
+        if self.facts.has_preshared:
+            return frozenset(
+                self.facts.owner[id(peer)]
+                for place, peer in enumerate(device.peers)
+                if self.world.session(i, 0, place).cause is not None
+            )
+        if i in self._complete and len(self._complete) == len(self.accepting):
+            return frozenset()
         broken = []
-        for other, forth in dials.items():
-            there = every[other] if other >= 0 else None
-            # A machine that must be walked is asked there, not here.
-            back = there.get(i) if there is not None else other >= 0
-            if back is None or not (forth or back):
-                broken.append(other)
+        for other, forth in self._dials_of(device.peers).items():
+            # A key that nobody has, and a machine that must be walked, are asked elsewhere.
+            if other >= 0 and self.accepting[other] is not None:
+                there = self.world.states[other].devices[0].peers
+                back = self._dials_of(there).get(i)
+                if not back and (back is None or not forth):
+                    broken.append(other)
         return frozenset(broken)
 
-    def _owner_row(self, device: Device) -> list[int]:
-        row = self._owner_rows.get(id(device.peers))
-        if row is None:
-            facts = self._facts(device.peers)
-            entries = [(span, fact.owner) for fact in facts for span in fact.spans]
-            row = self._owner_rows[id(device.peers)] = self.addresses.paint(entries, NOWHERE)
-        return row
+    def _dials_of(self, peers: tuple[Peer, ...]) -> Mapping[int, bool]:
+        """Machine → whether it is dialled, for all peers of a device."""
+        found = self._dials.get(id(peers))
+        if found is None:
+            found = {self.facts.owner[id(peer)]: self.facts.dials[id(peer)] for peer in peers}
+            self._dials[id(peers)] = found
+        return found
 
     def _routes_are_allowed_ips(self, state: NodeState, device: Device) -> bool:
         """Whether the kernel's routes choose exactly what the allowed IPs choose."""
@@ -182,19 +190,21 @@ class _Builder:
         return self._clean_routes[key]
 
     def _cover_equally(self, state: NodeState, device: Device) -> bool:
-        routes = set(map(id, device.routes))
-        allowed = {id(prefix) for peer in device.peers for prefix in peer.allowed_ips}
+        keys = list(map(id, device.peers))
+        only = list(map(self.facts.only.__getitem__, keys))
+        routes, allowed = set(map(id, device.routes)), set(only)
+        for k in _places_of(NOWHERE, only):
+            allowed.update(map(id, device.peers[k].allowed_ips))
+        allowed.discard(NOWHERE)
         if routes != allowed and set(device.routes) != {
             prefix for peer in device.peers for prefix in peer.allowed_ips
         }:
             return False
         longest = max((prefix.prefixlen for prefix in state.unreachable), default=0)
-        self._remember_lengths(device, routes)
-        return all(self._lengths[route] >= longest for route in routes)
-
-    def _remember_lengths(self, device: Device, routes: set[int]) -> None:
-        if not routes <= self._lengths.keys():
-            self._lengths.update((id(prefix), prefix.prefixlen) for prefix in device.routes)
+        known = self._long_routes.setdefault(longest, set())
+        if not routes <= known:
+            known.update(id(prefix) for prefix in device.routes if prefix.prefixlen >= longest)
+        return routes <= known
 
     def _kernel_row(self, state: NodeState, device: Device) -> list[int]:
         """For each address 1 if the kernel routes it into the device, else 0."""
@@ -202,3 +212,11 @@ class _Builder:
         entries = [(span, 0) for span in self.addresses.spans(state.unreachable)]
         entries += [(span, 1) for span in self.addresses.spans((*connected, *device.routes))]
         return self.addresses.paint(entries, 0)
+
+
+def _places_of(value: int, row: list[int]) -> list[int]:
+    """Where `value` stands in a row that hardly has it: searched in C."""
+    found: list[int] = []
+    for _ in range(row.count(value)):
+        found.append(row.index(value, found[-1] + 1 if found else 0))
+    return found

@@ -30,7 +30,7 @@ class AddressPlan:
     """What stands for nodes and regions in allowed IPs; the same for every node's compilation."""
 
     own: tuple[tuple[Prefix, ...], ...]
-    """For each node its addresses as host prefixes, then the subnets routed behind it."""
+    """For each node its addresses as host prefixes and the subnets routed behind it, sorted."""
     routed: tuple[tuple[Prefix, ...], ...]
     """For each node the subnets routed behind it (exits' default routes are not among them)."""
     region_points: tuple[tuple[tuple[Prefix, ...], tuple[int, ...]], ...]
@@ -55,7 +55,7 @@ def plan_addresses(overlay: Overlay, paths: Paths) -> AddressPlan:
         tuple(prefix for prefix in node.routes if prefix.prefixlen) for node in overlay.nodes
     )
     return AddressPlan(
-        own=tuple(host + behind for host, behind in zip(hosts, routed, strict=True)),
+        own=tuple(fewest(host + behind) for host, behind in zip(hosts, routed, strict=True)),
         routed=routed,
         region_points=tuple(
             (region.subnets, tuple(sorted(by_region[region.name]))) for region in overlay.regions

@@ -6,7 +6,7 @@ Files, SSH, an agent and the lab all take a node's state from here, so none of t
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from malha.overlay.model import Node, Overlay
@@ -83,14 +83,25 @@ def compile_node(overlay: Overlay, name: str) -> NodeState:
     return compile_overlay(overlay)[name]
 
 
-def links_of_state(states: Iterable[NodeState]) -> frozenset[tuple[str, str]]:
-    """Which (node, peer) entries exist, by name: who has whom in its configuration."""
-    return frozenset(
-        (state.name, peer.name)
-        for state in states
-        for device in state.devices
-        for peer in device.peers
-    )
+PeersAndRoutes = tuple[tuple[Peer, ...], tuple[Prefix, ...]]
+
+
+class _Mesh:
+    """What nodes that are all linked to each other have in common: everything but themselves."""
+
+    def __init__(
+        self, hops: Sequence[int], peers: tuple[Peer, ...], routes: tuple[Prefix, ...]
+    ) -> None:
+        self.peers, self.routes = peers, routes
+        self._place_of_hop = {hop: place for place, hop in enumerate(hops)}
+        self._place_of_route = {id(route): place for place, route in enumerate(routes)}
+
+    def without(self, hop: int, own: Sequence[Prefix]) -> PeersAndRoutes:
+        """All but the peer that one node would be to itself, and the routes to it."""
+        place, routes = self._place_of_hop[hop], self.routes
+        for at in sorted((self._place_of_route[id(prefix)] for prefix in own), reverse=True):
+            routes = routes[:at] + routes[at + 1 :]
+        return self.peers[:place] + self.peers[place + 1 :], routes
 
 
 @dataclass
@@ -102,9 +113,8 @@ class _Compilation:
     plan: AddressPlan = field(init=False)
     _plain: dict[int | None, list[Peer]] = field(default_factory=dict)
     """keepalive → for each node the peer that gets exactly its own addresses."""
-    _by_point: dict[tuple[int, int | None], tuple[tuple[Peer, ...], tuple[Prefix, ...]]] = field(
-        default_factory=dict
-    )
+    _by_point: dict[tuple[int, int | None], PeersAndRoutes] = field(default_factory=dict)
+    _meshes: dict[tuple[int, int | None, frozenset[int]], _Mesh] = field(default_factory=dict)
     _ranked: list[Prefix] = field(default_factory=list)
     """All nodes' own prefixes in order: sorting small integers instead of prefixes is what
     keeps 1,000 times 999 routes under a second."""
@@ -151,24 +161,37 @@ class _Compilation:
             listen_port=listens,
         )
 
-    def _peers_and_routes(self, i: int, node: Node) -> tuple[tuple[Peer, ...], tuple[Prefix, ...]]:
+    def _peers_and_routes(self, i: int, node: Node) -> PeersAndRoutes:
         interval_s = self._keepalive_s(node)
         paths = self.routing.paths
-        # What members of a point may still not share: their keepalive, their direct links.
+        if node.via_exit is not None:
+            hops, _ = next_hops_of(self.plan, paths, i)
+            return self._make(self._with_exit(hops, node.via_exit), interval_s)
+        if paths.direct[i]:
+            return self._mesh_of(i, interval_s).without(i, self.plan.own[i])
+        # What members of a point may still not share is their keepalive.
         shared = (paths.points.point_of[i], interval_s)
-        if node.via_exit is None and not paths.direct[i] and shared in self._by_point:
+        if shared in self._by_point:
             return self._by_point[shared]
         hops, is_shared = next_hops_of(self.plan, paths, i)
-        if node.via_exit is not None:
-            return self._make(self._with_exit(hops, node.via_exit), interval_s)
         made = self._make(hops, interval_s)
         if is_shared:
             self._by_point[shared] = made
         return made
 
-    def _make(
-        self, hops: NextHops, interval_s: int | None
-    ) -> tuple[tuple[Peer, ...], tuple[Prefix, ...]]:
+    def _mesh_of(self, i: int, interval_s: int | None) -> _Mesh:
+        """The peers and routes of the nodes that node `i` is directly linked to as they are to
+        each other, itself included: `next_hops_of` asks of a node only its point and this set."""
+        paths = self.routing.paths
+        members = paths.direct[i] | {i}
+        key = (paths.points.point_of[i], interval_s, members)
+        if key not in self._meshes:
+            hops, _ = next_hops_of(self.plan, paths, i)
+            hops[i] = self.plan.own[i]
+            self._meshes[key] = _Mesh(sorted(hops), *self._make(hops, interval_s))
+        return self._meshes[key]
+
+    def _make(self, hops: NextHops, interval_s: int | None) -> PeersAndRoutes:
         plain, own, order = self._plain_peers(interval_s), self.plan.own, sorted(hops)
         if all(hops[hop] is own[hop] for hop in order):
             ranks = [rank for hop in order for rank in self._ranks[hop]]
@@ -189,11 +212,11 @@ class _Compilation:
         return self._plain[interval_s]
 
     def _peer(self, hop: int, prefixes: Sequence[Prefix], interval_s: int | None) -> Peer:
-        other = self.overlay.nodes[hop]
+        other, own = self.overlay.nodes[hop], self.plan.own[hop]
         return Peer(
             name=other.name,
             public_key=_key(other),
-            allowed_ips=fewest(prefixes),
+            allowed_ips=own if prefixes is own else fewest(prefixes),
             endpoint=other.endpoint,
             # Keepalives are for the side that nobody can dial, towards one that can be dialled.
             persistent_keepalive_s=interval_s if other.is_dialable else None,

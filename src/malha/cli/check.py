@@ -1,0 +1,120 @@
+"""`malha check`: prove every ordered pair, over the configurations that render would write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from malha.cli.fleet_input import Fleet, read_fleet
+from malha.cli.output import json_option, note, print_json, print_table
+from malha.cli.overlay_file import overlay_option
+from malha.errors import Problem
+from malha.proof.codes import BY_NAME
+from malha.proof.prove import Failure, Proof, prove
+
+SHOWN_FAILURES = 20
+"""A broken fleet has thousands; people read the first, machines take --json."""
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@overlay_option
+@click.option("--all", "show_all", is_flag=True, help="Print every failing pair.")
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context, path: Path | None, overlay_path: Path, show_all: bool, as_json: bool
+) -> None:
+    """Prove that every pair can talk, before a node is touched.
+
+    PATH is an overlay file, or a folder of wg-quick files, one <node>.conf each; without it the
+    overlay file. Every ordered pair's packet is followed hop by hop, there and back. Exit 1
+    when a pair fails.
+    """
+    fleet = read_fleet(path or overlay_path)
+    proof = prove(fleet.states)
+    if as_json:
+        print_json(proof_tree(proof, fleet))
+    else:
+        _print_proof(proof, fleet, show_all=show_all)
+    has_errors = any(finding.severity == "error" for finding in proof.findings)
+    ctx.exit(1 if proof.failures or has_errors or fleet.flaws else 0)
+
+
+def proof_tree(proof: Proof, fleet: Fleet) -> dict[str, Any]:
+    """The documented JSON form of a proof; see docs/reference/json.md."""
+    return {
+        "nodes": proof.nodes,
+        "pairs": proof.pairs,
+        "reachable": proof.reachable,
+        "failures": [
+            {
+                "from": failure.source,
+                "to": failure.target,
+                "leg": failure.leg,
+                "family": failure.family,
+                "at": failure.at,
+                "cause": failure.cause,
+                "detail": failure.detail,
+            }
+            for failure in proof.failures
+        ],
+        "findings": [
+            *(_flaw_tree(flaw) for flaw in fleet.flaws),
+            *(
+                {
+                    "code": finding.code,
+                    "severity": finding.severity,
+                    "node": finding.node,
+                    "detail": finding.detail,
+                }
+                for finding in (*fleet.findings, *proof.findings)
+            ),
+        ],
+        "assumptions": list(fleet.assumptions),
+    }
+
+
+def _flaw_tree(flaw: Problem) -> dict[str, Any]:
+    return {
+        "code": flaw.code,
+        "severity": "error",
+        "node": Path(flaw.file).stem,
+        "detail": str(flaw),
+    }
+
+
+def _print_proof(proof: Proof, fleet: Fleet, *, show_all: bool) -> None:
+    for flaw in fleet.flaws:
+        note(f"error    {flaw}")
+    for finding in (*fleet.findings, *proof.findings):
+        note(f"{finding.severity:8} {finding.node}: {finding.detail} [{finding.code}]")
+    for assumption in fleet.assumptions:
+        note(f"assumed  {assumption}")
+    failures = proof.failures if show_all else proof.failures[:SHOWN_FAILURES]
+    if failures:
+        header = ("from", "to", "leg", "drops at", "cause", "detail")
+        print_table([_row(failure) for failure in failures], header)
+        left = len(proof.failures) - len(failures)
+        if left:
+            click.echo(f"… and {left} more: --all prints them, --json gives them to machines")
+        _print_causes(proof)
+    verdict = "ok" if proof.reachable == proof.pairs else "FAILED"
+    click.echo(f"{verdict}: {proof.reachable} of {proof.pairs} pairs can talk, {proof.nodes} nodes")
+
+
+def _row(failure: Failure) -> tuple[str, ...]:
+    leg = f"{failure.leg} v{failure.family}"
+    return failure.source, failure.target, leg, failure.at, failure.cause, failure.detail
+
+
+def _print_causes(proof: Proof) -> None:
+    click.echo()
+    for cause, count in Counter(failure.cause for failure in proof.failures).most_common():
+        code = BY_NAME[cause]
+        click.echo(f"{count:5}  {cause}: {code.meaning}")
+        click.echo(f"       mend: {code.mend}")
+    click.echo()

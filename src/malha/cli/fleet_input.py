@@ -1,0 +1,123 @@
+"""What check and path look at: the compiled overlay, or a folder of wg-quick files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from malha.errors import InputError, Problem
+from malha.overlay.model import Overlay
+from malha.overlay.yaml_source import load_overlay
+from malha.proof import codes
+from malha.proof.folder import ASSUMPTIONS, states_of_files
+from malha.proof.prove import Finding
+from malha.secrets.keys import derive_public_key
+from malha.topology.compile import MissingKeyError, compile_overlay
+from malha.wireguard.device import NodeState
+from malha.wireguard.keys import PublicKey
+from malha.wireguard.wg_quick import WgQuickFile, parse_wg_quick
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""A hundred thousand peers are some 20 MB."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The machines to look at, and what came to light while they were read."""
+
+    states: tuple[NodeState, ...]
+    overlay: Overlay | None
+    """None for a folder of files."""
+    flaws: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+def read_fleet(path: Path) -> Fleet:
+    """Read an overlay file, or a folder of wg-quick files.
+
+    Raises:
+        InputError: when neither can be used.
+    """
+    return _read_folder(path) if path.is_dir() else _read_overlay(path)
+
+
+def compile_states(overlay: Overlay, path: Path) -> dict[str, NodeState]:
+    """Compile an overlay, saying what to do when keys are missing.
+
+    Raises:
+        InputError: when nodes have no public key.
+    """
+
+    try:
+        return compile_overlay(overlay)
+    except MissingKeyError as error:
+        nodes = ", ".join(error.names[:5]) + (" …" if len(error.names) > 5 else "")
+        raise InputError(
+            f"{len(error.names)} of {len(overlay.nodes)} nodes have no public_key ({nodes}): "
+            f"`malha keys new --overlay {path}` makes what is missing"
+        ) from error
+
+
+def _read_overlay(path: Path) -> Fleet:
+
+    overlay = load_overlay(path)
+    states = tuple(compile_states(overlay, path).values())
+    return Fleet(states, overlay, findings=tuple(_unwritten_addresses(overlay)))
+
+
+def _unwritten_addresses(overlay: Overlay) -> list[Finding]:
+    code = codes.ADDRESS_NOT_WRITTEN
+    return [
+        Finding(
+            node.name,
+            code.name,
+            code.severity.value,
+            f"{', '.join(map(str, node.addresses))} is allocated but not in the file: "
+            "`malha keys new` writes it",
+        )
+        for node in overlay.nodes
+        if not node.addresses_written
+    ]
+
+
+def _read_folder(folder: Path) -> Fleet:
+
+    paths = sorted(folder.glob("*.conf"))
+    if not paths:
+        raise InputError(f"{folder} has no .conf file: expected one <node>.conf per machine")
+    files: dict[str, WgQuickFile] = {}
+    flaws: list[Problem] = []
+    for path in paths:
+        file, found = _read_file(path)
+        flaws += found
+        if file is not None:
+            files[path.stem] = file
+    keys = {name: key for name, file in files.items() if (key := _public_key(file)) is not None}
+    states = states_of_files(files, keys)
+    return Fleet(states, None, flaws=tuple(flaws), assumptions=ASSUMPTIONS)
+
+
+def _read_file(path: Path) -> tuple[WgQuickFile | None, list[Problem]]:
+
+    try:
+        with path.open("rb") as opened:
+            raw = opened.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            return None, [_unreadable(path, f"larger than {MAX_FILE_BYTES} bytes")]
+        text = raw.decode("utf-8")
+    except OSError as error:
+        return None, [_unreadable(path, str(error.strerror))]
+    except UnicodeDecodeError:
+        return None, [_unreadable(path, "not text in UTF-8")]
+    file, flaws = parse_wg_quick(text)
+    return file, [Problem(str(path), f.line, 1, f.code, f.message) for f in flaws]
+
+
+def _unreadable(path: Path, why: str) -> Problem:
+    return Problem(str(path), 0, 0, "unreadable-file", why)
+
+
+def _public_key(file: WgQuickFile) -> PublicKey | None:
+
+    return None if file.private_key is None else derive_public_key(file.private_key)

@@ -1,0 +1,92 @@
+"""What a node forwards, as an nftables table of its own, and the kernel settings that go with it.
+
+Rules: never a rule in somebody else's chain; one transaction, so that running it twice leaves
+what running it once leaves; whatever meets an overlay device and is not named here is dropped.
+A table can only forbid: a drop in another table (a firewall, Docker) still stands.
+
+Source: nft(8); Documentation/networking/ip-sysctl.rst of Linux.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from malha.wireguard.device import Forwarding, NodeState, Prefix
+
+FORWARDING_TABLE = "inet malha"
+
+REMOVE_FORWARDING = f"table {FORWARDING_TABLE}\ndelete table {FORWARDING_TABLE}\n"
+"""Removes the table whether it exists or not: the first line makes sure that it does."""
+
+_PROTOCOL = {4: "ipv4", 6: "ipv6"}
+_HEADER = {4: "ip", 6: "ip6"}
+
+
+def render_forwarding(state: NodeState, *, devices: Sequence[str] | None = None) -> str:
+    """Write the table for `nft -f`; `devices` replaces the state's device names (wg-quick's %i)."""
+    names = [device.name for device in state.devices] if devices is None else devices
+    overlay = "{ " + ", ".join(f'"{name}"' for name in names) + " }"
+    blocks = [_chain("forward", "filter hook forward priority filter", _forward(state, overlay))]
+    if state.forwarding.exit_families:
+        hook = "nat hook postrouting priority srcnat"
+        blocks.append(_chain("exit", hook, _translate(state.forwarding, overlay)))
+    return f"{REMOVE_FORWARDING}table {FORWARDING_TABLE} {{\n" + "".join(blocks) + "}\n"
+
+
+def _chain(name: str, hook: str, rules: Iterator[str]) -> str:
+    lines = [f"type {hook}; policy accept;", *rules]
+    return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"
+
+
+def _forward(state: NodeState, overlay: str) -> Iterator[str]:
+    inward, outward = f"iifname {overlay}", f"oifname {overlay}"
+    away = f"oifname != {overlay}"
+    for family in state.forwarding.families:
+        yield f"{inward} {outward} meta nfproto {_PROTOCOL[family]} accept"
+    for subnet in state.forwarding.subnets:
+        header = _HEADER[subnet.version]
+        yield f"{inward} {away} {header} daddr {subnet} accept"
+        yield f"{outward} {header} saddr {subnet} accept"
+    for family in state.forwarding.exit_families:
+        yield f"{inward} {away} meta nfproto {_PROTOCOL[family]} accept"
+        yield f"{outward} meta nfproto {_PROTOCOL[family]} ct state established,related accept"
+    yield f"{inward} counter drop"
+    yield f"{outward} counter drop"
+
+
+def _translate(forwarding: Forwarding, overlay: str) -> Iterator[str]:
+    """Rules that give an exit's own address to what leaves; routed subnets answer untranslated."""
+    for family in forwarding.exit_families:
+        subnets = [s for s in forwarding.subnets if s.version == family]
+        yield (
+            f"iifname {overlay} oifname != {overlay} meta nfproto {_PROTOCOL[family]} "
+            f"{_elsewhere(subnets, family)}masquerade"
+        )
+
+
+def _elsewhere(subnets: Sequence[Prefix], family: int) -> str:
+    if not subnets:
+        return ""
+    return f"{_HEADER[family]} daddr != {{ {', '.join(map(str, subnets))} }} "
+
+
+def forwarding_settings(
+    state: NodeState, *, devices: Sequence[str] | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Give the sysctls that this forwarding needs, as (path below /proc/sys, value), sorted.
+
+    IPv4 decides by the device a packet came in on, so a relay touches its own devices only.
+    Subnets and exits also take packets in from devices that are not ours: then all of them.
+    IPv6 knows only one switch for the whole machine.
+    """
+    forwarding = state.forwarding
+    names = [device.name for device in state.devices] if devices is None else devices
+    outside = {subnet.version for subnet in forwarding.subnets} | set(forwarding.exit_families)
+    settings = set()
+    if 4 in forwarding.families:
+        settings |= {(f"net/ipv4/conf/{name}/forwarding", "1") for name in names}
+    if 4 in outside:
+        settings.add(("net/ipv4/ip_forward", "1"))
+    if 6 in outside or 6 in forwarding.families:
+        settings.add(("net/ipv6/conf/all/forwarding", "1"))
+    return tuple(sorted(settings))

@@ -1,0 +1,187 @@
+"""What a lab leaves behind: nothing, whatever ended it; and what it touches outside: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from malha.errors import OtherSideError
+from malha.lab.flows import Flows
+from malha.lab.keeper.client import Keeper
+from malha.lab.lab import Lab
+from malha.lab.overlay_lab import OverlayLab
+from malha.lab.waiting import wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("can_lab")]
+
+VICTIM = """
+import sys, time
+from malha.lab.overlay_lab import OverlayLab
+from tests.lab.conftest import small_overlay
+with OverlayLab.prepare(small_overlay(4)).start() as lab:
+    lab.hosts["one"].run(["sh", "-c", "setsid sleep 1234567 >/dev/null 2>&1 &"])
+    print(lab.keeper.pid, lab.wan.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def descendants(root: int) -> set[int]:
+    """Every process below `root`, whatever its parent was meant to be."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    found, before = {root}, 0
+    while before != len(found):
+        before = len(found)
+        found |= {pid for pid, parent in parents.items() if parent in found}
+    return found
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def comms(pids: set[int]) -> set[str]:
+    """The names of processes, as far as they still live."""
+    return {Path(f"/proc/{p}/comm").read_text().strip() for p in pids if not is_gone(p)}
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_everything_ends_with_the_lab_process(number: int) -> None:
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert victim.stdout is not None
+    try:
+        line = victim.stdout.readline()
+        # A program that turned itself into a daemon belongs to the lab too.
+        wait_for(lambda: "sleep" in comms(descendants(victim.pid)), 10, what="the daemon's start")
+        family = descendants(victim.pid)
+        assert {int(pid) for pid in line.split()} < family
+        victim.send_signal(number)
+        victim.wait(20)
+    finally:
+        victim.kill()
+        victim.wait()
+        victim.stdout.close()
+    wait_for(lambda: all(map(is_gone, family)), 20, what="the end of every process")
+
+
+def test_closing_ends_everything(prepared: OverlayLab) -> None:
+    lab = prepared.start()
+    family = descendants(os.getpid()) - {os.getpid()}
+    assert len(family) >= 7, "the keeper and its parent, the WAN, five devices"
+    lab.close()
+    assert all(map(is_gone, family & descendants(lab.keeper.pid)))
+    assert is_gone(lab.keeper.pid)
+    assert is_gone(lab.wan.pid)
+    lab.close()
+
+
+def test_nothing_is_left_open(prepared: OverlayLab) -> None:
+    prepared.start().close()
+    before = open_descriptors()
+    prepared.start().close()
+    assert open_descriptors() <= before
+
+
+def test_the_machines_run_and_devices_stay_as_they_are(regional_lab: Lab) -> None:
+    assert regional_lab.hosts["one"].run(["ls", "/run/wireguard"]).split() == ["wg0.sock"]
+    assert not Path("/run/wireguard/wg0.sock").exists()
+    outside = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
+    assert "wg0" not in outside.stdout
+
+
+def test_two_labs_side_by_side(regional_lab: Lab, prepared: OverlayLab) -> None:
+    with prepared.start() as second:
+        assert None not in second.ping_all().values()
+        assert None not in regional_lab.ping_all().values()
+    assert None not in regional_lab.ping_all().values()
+
+
+def test_a_programs_failure_is_told_with_its_words(regional_lab: Lab) -> None:
+    with pytest.raises(OtherSideError, match=r"one: ls ended with 2: .*no-such-file"):
+        regional_lab.hosts["one"].run(["ls", "/no-such-file"])
+
+
+def test_a_program_that_does_not_exist(regional_lab: Lab) -> None:
+    with pytest.raises(OtherSideError, match=r"ended with 127: .*no-such-program"):
+        regional_lab.hosts["one"].run(["no-such-program"])
+
+
+def test_a_program_that_takes_too_long_is_ended(regional_lab: Lab) -> None:
+    began_at = time.monotonic()
+    with pytest.raises(TimeoutError):
+        regional_lab.hosts["one"].run(["sleep", "600"], timeout_s=0.2)
+    assert time.monotonic() - began_at < 30
+
+
+def test_large_input_and_output(regional_lab: Lab) -> None:
+    text = "x" * 300_000
+    assert regional_lab.hosts["one"].run(["cat"], input=text) == text
+
+
+def test_a_signal_is_an_exit_code(regional_lab: Lab) -> None:
+    code, _, _ = regional_lab.hosts["one"].try_run(["sh", "-c", "kill -9 $$"])
+    assert code == -signal.SIGKILL
+
+
+def test_a_device_that_is_not_there_is_named(regional_lab: Lab) -> None:
+    with pytest.raises(OtherSideError, match="wg7 of one does not answer"):
+        regional_lab.hosts["one"].uapi("wg7", "get=1\n\n")
+
+
+def test_a_device_that_refuses_is_told_without_the_message(regional_lab: Lab) -> None:
+    with pytest.raises(OtherSideError, match=r"refused its configuration \(errno=") as caught:
+        regional_lab.hosts["one"].uapi("wg0", "set=1\nprivate_key=5ec7e7\n\n")
+    assert "5ec7e7" not in str(caught.value)
+
+
+def test_a_dead_keeper_is_an_error_and_no_hang(prepared: OverlayLab) -> None:
+    keeper = Keeper.start()
+    keeper.make_host("a")
+    inner = descendants(keeper.pid) - {keeper.pid}
+    for pid in inner:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: all(map(is_gone, inner)), 10)
+    with pytest.raises(Exception, match="keeper is gone"):
+        keeper.make_host("b")
+    keeper.close()
+
+
+def test_a_flow_between_unknown_nodes_leaves_no_station(regional_lab: Lab) -> None:
+    flows = Flows(regional_lab.hosts, {}, [("one", "two")], rate_per_s=1, size_bytes=100)
+    with pytest.raises(KeyError), flows:
+        pass
+    assert not flows.results
+
+
+def test_sockets_live_inside(regional_lab: Lab) -> None:
+    with regional_lab.hosts["one"].socket(socket.AF_INET, socket.SOCK_DGRAM) as inside:
+        inside.bind(("10.50.1.2", 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, pytest.raises(OSError):  # noqa: PT011
+        outside.bind(("10.50.1.2", 0))
