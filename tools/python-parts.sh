@@ -29,10 +29,10 @@ install_uv() {
     printf '%s' "$stamp" >"$uv_venv/stamp"
 }
 
-# What .venv holds now, and whether malha can start from it.
+# What .venv holds now, its commands too, and whether malha can start from it.
 installed_parts() {
     run_uv pip freeze --quiet --python "$venv/bin/python" 2>/dev/null &&
-        "$venv/bin/python" -c 'import malha' 2>&1 && test -x "$venv/bin/malha" && echo whole
+        ls "$venv/bin" && "$venv/bin/python" -c 'import malha' 2>&1 && echo whole
 }
 
 install_python_parts() {
@@ -44,9 +44,8 @@ install_python_parts() {
     fi
     say "installing the Python parts of requirements.lock into .venv"
     follow_pip_index
-    if [ "$(python_identity "$venv/bin/python")" != "$(python_identity "$python")" ]; then
-        run_uv venv --quiet --clear --python "$python" "$venv"
-    fi
+    # Anew each time: from uv's downloads it takes seconds, and it mends whatever is broken.
+    run_uv venv --quiet --clear --python "$python" "$venv"
     run_uv pip sync --quiet --require-hashes --python "$venv/bin/python" "$root/requirements.lock"
     # Without isolation, the build uses the locked hatchling instead of fetching another.
     run_uv pip install --quiet --no-deps --no-build-isolation --python "$venv/bin/python" \

@@ -223,8 +223,9 @@ def test_a_routed_subnet_is_reached_and_nothing_beside_it() -> None:
         vpc = LabHost("vpc", lab.keeper, has_kernel_wireguard=False)
         os.close(vpc.create())
         waiting = vpc.popen(["sh", "-c", "echo $$; read line"])
+        netns = f"/proc/{waiting.stdout.readline().strip()}/ns/net"
         far_lines = [
-            f"link add lan type veth peer name eth1 netns /proc/{waiting.stdout.readline().strip()}/ns/net",
+            f"link add lan type veth peer name eth1 netns {netns}",
             "link set lan up",
             "address add 172.20.0.1/24 dev lan",
             "route add 172.21.0.0/24 dev lan",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ _FIELDS = ("role", "address", "endpoint", "public_key", "listen_port", "location
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--region", required=True, help="The node's region; without NAME, a new region.")
+@click.option("--region", required=True, help="The node's region, or a new one.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="[default: backend]")
 @click.option("--address", multiple=True, help="Overlay address; the lowest free one otherwise.")
 @click.option("--endpoint", help="host:port that others dial; a hub or pop needs one.")
@@ -43,15 +44,17 @@ def add(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Add node NAME to a region, or, without NAME, a new REGION with the next free subnet.
+    """Add node NAME to a region; a region that does not exist is made, with the next free subnet.
 
-    Prints the address that the node got and which nodes must change.
+    Without NAME, only the new REGION. Prints the address that the node got and which nodes must
+    change.
     """
     if name is None:
         _refuse_options(options)
         _add_region(region, options, overlay_path, as_json=as_json)
     else:
-        _add_node(name, _node_fields(region, options), overlay_path, as_json=as_json)
+        fields = _node_fields(region, options)
+        _add_node(name, fields, options["subnet"], overlay_path, as_json=as_json)
 
 
 def _refuse_options(options: dict[str, Any]) -> None:
@@ -65,8 +68,6 @@ def _refuse_options(options: dict[str, Any]) -> None:
 
 def _node_fields(region: str, options: dict[str, Any]) -> dict[str, Any]:
     """Give the node's fields in the order in which people read them."""
-    if options["subnet"]:
-        raise InputError("--subnet is for a new region: malha add --region NEW --subnet …")
     fields = {"region": region} | {key: options[key] for key in _FIELDS if options[key]}
     if "address" in fields:
         fields["address"] = render_addresses(options["address"])
@@ -77,22 +78,32 @@ def _node_fields(region: str, options: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _add_node(name: str, fields: dict[str, Any], path: Path, *, as_json: bool) -> None:
+def _add_node(
+    name: str, fields: dict[str, Any], subnet: Sequence[str], path: Path, *, as_json: bool
+) -> None:
+    region = fields["region"]
+
     def edit(text: str, source: Source) -> Edited:
-        if fields["region"] not in source.overlay.region_by_name:
-            raise _unknown_region(fields["region"], source.overlay)
+        if region not in source.overlay.region_by_name:
+            text = add_region(text, region, _new_region(region, source.overlay, subnet))
+        elif subnet:
+            raise InputError(f"region {region} has its subnet: --subnet is for a new region")
         added = add_node(text, name, fields)
         # Twice: the address that the new node is given is known only once it is declared.
         return Edited(_with_address(added, source))
 
     before, after = edit_overlay(path, edit)
-    affected = affected_nodes(before, after)
+    affected, is_new = affected_nodes(before, after), region not in before.region_by_name
     node = after.node_by_name[name]
     addresses = [str(address) for address in node.addresses]
     if as_json:
-        answer = {"node": name, "region": node.region, "role": node.role.value}
-        print_json(answer | {"addresses": addresses} | affected_tree(affected))
+        answer = {"node": name, "region": node.region, "region_is_new": is_new}
+        answer |= {"role": node.role.value, "addresses": addresses}
+        print_json(answer | affected_tree(affected))
         return
+    if is_new:
+        subnets = ", ".join(map(str, after.region_by_name[region].subnets))
+        click.echo(f"added region {region}, which is new: {subnets}")
     click.echo(f"added {name} to region {node.region}: {node.role.value}, {', '.join(addresses)}")
     print_affected(affected)
     if node.public_key is None:
@@ -104,21 +115,30 @@ def _with_address(text: str, source: Source) -> str:
     return write_addresses(text, after.overlay)
 
 
-def _unknown_region(region: str, overlay: Overlay) -> InputError:
+def _new_region(region: str, overlay: Overlay, subnet: Sequence[str]) -> dict[str, Any]:
+    """Give a new region's fields: the given subnets, or the next free ones.
+
+    Raises:
+        InputError: when the name looks like a slip, or nothing is free.
+    """
     names = [known.name for known in overlay.regions]
-    hint = near_miss(region, names) or f"; known: {', '.join(names)}"
-    return InputError(
-        f"no region is named {shown(region)}{hint}; 'malha add --region NEW' makes a new one"
-    )
+    slip = near_miss(region, names)
+    if slip and not subnet:
+        raise InputError(
+            f"no region is named {shown(region)}{slip} "
+            f"If a new one is meant: 'malha add --region {region}' makes it first"
+        )
+    subnets = subnet or next_subnets(overlay)
+    if subnets is None:
+        prefixes = ", ".join(map(str, overlay.prefixes))
+        raise InputError(f"no subnet is free in {prefixes}: give the overlay one more prefix")
+    return {"subnet": render_addresses(map(str, subnets))}
 
 
 def _add_region(region: str, options: dict[str, Any], path: Path, *, as_json: bool) -> None:
     def edit(text: str, source: Source) -> Edited:
-        subnets = options["subnet"] or next_subnets(source.overlay)
-        if subnets is None:
-            prefixes = ", ".join(map(str, source.overlay.prefixes))
-            raise InputError(f"no subnet is free in {prefixes}: give the overlay one more prefix")
-        fields = {"subnet": render_addresses(map(str, subnets))}
+        subnet = options["subnet"] or list(map(str, next_subnets(source.overlay) or ()))
+        fields = _new_region(region, source.overlay, subnet)
         if options["description"]:
             fields["description"] = options["description"]
         return Edited(add_region(text, region, fields))

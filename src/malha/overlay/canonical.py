@@ -121,7 +121,7 @@ def _invalid(code: str, message: str) -> InvalidOverlay:
 def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(items)
     if len(tree) < len(items):
-        raise _invalid("duplicate-key", "a key stands twice in one JSON object")
+        raise _invalid("repeated-key", "a key stands twice in one JSON object")
     return tree
 
 
@@ -131,7 +131,7 @@ def _by_name(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for entry in entries:
         name = entry["name"]
         if name in named:
-            raise _invalid("duplicate-key", f"{shown(name)} is declared twice")
+            raise _invalid("repeated-key", f"{shown(name)} is declared twice")
         named[name] = {key: value for key, value in entry.items() if key != "name"}
     return named
 

@@ -18,7 +18,7 @@ CODES = {
     "default-route": "0.0.0.0/0 or ::/0 behind a node that is no exit",
     "duplicate-address": "two nodes have one overlay address",
     "duplicate-endpoint": "two nodes have one endpoint",
-    "duplicate-key": "a YAML key stands twice in one mapping",
+    "repeated-key": "a YAML key stands twice in one mapping",
     "duplicate-public-key": "two nodes have one public key",
     "empty-file": "the file says nothing",
     "endpoint-in-overlay": "an endpoint lies inside the overlay's own prefixes",

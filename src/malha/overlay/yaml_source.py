@@ -88,7 +88,7 @@ def source_of(text: str, path: FilePath, latency_text: str | None = None) -> Sou
     if isinstance(tree, dict) and isinstance(tree.get("latency"), str):
         latency, more = _read_latency(path, document, latency_text)
         problems += more
-        tree = {**tree, "latency": latency[1].tree}
+        tree = {**tree, "latency": latency[1].tree if latency else None}
     try:
         overlay = validate_overlay(tree)
     except InvalidOverlay as invalid:
@@ -101,7 +101,7 @@ def source_of(text: str, path: FilePath, latency_text: str | None = None) -> Sou
 
 def _read_latency(
     path: FilePath, document: Document, latency_text: str | None
-) -> tuple[tuple[FilePath, Document], list[Problem]]:
+) -> tuple[tuple[FilePath, Document] | None, list[Problem]]:
     file = path.parent / document.tree["latency"]
     try:
         text = read_text_file(file) if latency_text is None else latency_text
@@ -111,7 +111,7 @@ def _read_latency(
         problem = Problem(
             str(path), line, column, "latency-file", f"{shown(document.tree['latency'])}: {message}"
         )
-        raise InputError(str(error), (problem,)) from error
+        return None, [problem]
     latency, problems = _parse(text, str(file))
     return (file, latency), problems
 
@@ -269,7 +269,7 @@ class _Reader:
             if key.text in tree:
                 first = syntax.entries[key.text].key.line
                 message = f"{shown(key.text)} is already in line {first}: a key stands once"
-                self._note(event, "duplicate-key", message)
+                self._note(event, "repeated-key", message)
             else:
                 tree[key.text] = value
                 syntax.entries[key.text] = Entry(key, inner)

@@ -1,7 +1,7 @@
 """Every ordered pair, request and reply, in every family: which arrive, and why others do not.
 
-The rule is `walk`; the speed comes from tables that answer for all addresses at once. Machines
-that the tables cannot hold (several devices, a key or an address held twice) are walked.
+The rule is `walk`. Which packets fail is found by tables that answer for all addresses at once
+(`legs`); each failure is then walked, to say where and why.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from malha.proof import codes
-from malha.proof.tables import Tables, build_tables
+from malha.proof.legs import failed_legs
+from malha.proof.tables import build_tables
 from malha.proof.walk import Walk, walk
 from malha.proof.world import World
 from malha.wireguard.device import Device, NodeState
@@ -72,7 +73,7 @@ def prove(states: Mapping[str, NodeState] | Sequence[NodeState]) -> Proof:
 
 
 def _failures(world: World) -> Iterator[Failure]:
-    failed = {family: _failed_legs(build_tables(world, family)) for family in world.families}
+    failed = {family: failed_legs(build_tables(world, family)) for family in world.families}
     pairs = {pair for legs in failed.values() for a, b in legs for pair in ((a, b), (b, a))}
     for a, b in sorted(pairs):
         for family, legs in failed.items():
@@ -87,42 +88,6 @@ def _failure(world: World, a: int, b: int, leg: str, walked: Walk) -> Failure:
     assert drop is not None, f"tables and walk disagree on {walked}"
     names = world.states[a].name, world.states[b].name
     return Failure(*names, leg, walked.family, drop.node, drop.cause.name, drop.detail)
-
-
-def _failed_legs(tables: Tables) -> set[tuple[int, int]]:
-    """(from, to) of every packet that does not arrive."""
-    failed: set[tuple[int, int]] = set()
-    everyone = range(len(tables.place))
-    for a in everyone:
-        if not tables.reaches_all_directly(a):
-            failed.update((a, b) for b in everyone if b != a and not _arrives(tables, a, b))
-    return failed
-
-
-def _arrives(tables: Tables, a: int, b: int) -> bool:
-    following, accepting, walked = tables.following, tables.accepting, tables.walked
-    src, dst = tables.place[a], tables.place[b]
-    if src < 0 or dst < 0 or a in walked or b in walked:
-        return _walks(tables, a, b)
-    at, steps = a, 0
-    while at != b:
-        row = following[at]
-        if row is None:
-            return _walks(tables, a, b)
-        hop = row[dst]
-        if hop < 0 or steps > len(following) or (steps and not tables.forwards[at]):
-            return False
-        accepted = accepting[hop]
-        if accepted is None:
-            return _walks(tables, a, b)
-        if accepted[src] != at:
-            return False
-        at, steps = hop, steps + 1
-    return True
-
-
-def _walks(tables: Tables, a: int, b: int) -> bool:
-    return walk(tables.world, a, b, tables.family).drop is None
 
 
 def _link_findings(world: World) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from malha.overlay.model import Overlay
-from malha.topology.paths import Paths
+from malha.topology.paths import NOWHERE, Paths
 from malha.wireguard.device import Prefix
 
 NextHops = dict[int, Sequence[Prefix]]
@@ -85,8 +85,8 @@ def _terminal_relays(paths: Paths, points: Iterable[int]) -> frozenset[int]:
 def next_hops_of(plan: AddressPlan, paths: Paths, node: int) -> tuple[NextHops, bool]:
     """What one node sends to which next hop; and whether all of its point's members do the same.
 
-    Members differ in their direct links, and in who the others of their own region are, unless
-    those others are behind one relay that is given the whole region.
+    Members differ in their direct links only: the others of their region are behind the relay
+    that they share, which is given the region's subnets.
     """
     point, direct = paths.points.point_of[node], paths.direct[node]
     own_way = direct | {node}
@@ -97,11 +97,12 @@ def next_hops_of(plan: AddressPlan, paths: Paths, node: int) -> tuple[NextHops, 
             continue
         members = plan.region_members[region]
         carried = _carried(paths, point, points, members, without=own_way)
-        if not carried and point in members:
-            carried = _future_neighbours(paths, point)
-        whole = _whole_region(plan, paths, point, region, carried)
-        if point in members and is_shared:
-            is_shared = whole is not None and whole in _future_neighbours(paths, point)
+        mate_relay = _mate_relay(paths, point) if point in members else None
+        if mate_relay is not None:
+            carried.setdefault(mate_relay, [])
+            whole: int | None = mate_relay
+        else:
+            whole = _whole_region(plan, paths, point, region, carried)
         _send(plan, found, carried, whole=whole, subnets=subnets)
     return found, is_shared
 
@@ -138,7 +139,7 @@ def _carried(
     carried: dict[int, list[int]] = {}
     for q in targets:
         hop = paths.first[point][q]
-        if hop == -1:
+        if hop == NOWHERE:
             continue
         for i in members[q]:
             if i not in without:
@@ -147,13 +148,14 @@ def _carried(
     return carried
 
 
-def _future_neighbours(paths: Paths, point: int) -> dict[int, list[int]]:
-    """The way to the other, or later, members of a node's own point: their relay, and nobody.
+def _mate_relay(paths: Paths, point: int) -> int | None:
+    """The relay (node index) that leads to the other members of a node's own point.
 
-    Given to the only node of a region, so that the next one need not change it.
+    It is given the own region's subnets, also while there is no other member: so the next one
+    changes nobody but its neighbours. None for relays, and where there is no way.
     """
-    hop = paths.first[point][point]
-    return {} if hop == -1 else {paths.points.members[hop][0]: []}
+    hop = NOWHERE if point < paths.points.relay_count else paths.first[point][point]
+    return None if hop == NOWHERE else paths.points.members[hop][0]
 
 
 def _whole_region(
@@ -170,9 +172,10 @@ def _whole_region(
         return None if alone else hop
     if is_relay:
         hops = [hop for hop in hops if points.point_of[hop] in plan.terminal[region]]
+    beyond = {hop: sum(node != hop for node in carried[hop]) for hop in hops}
     # Ties go to the better-ranked relay, so that the answer does not hang on dict order.
-    most = min(hops, key=lambda hop: (-len(carried[hop]), points.point_of[hop]), default=None)
-    return most if most is not None and len(carried[most]) > 1 else None
+    most = min(hops, key=lambda hop: (-beyond[hop], points.point_of[hop]), default=None)
+    return most if most is not None and beyond[most] else None
 
 
 def fewest(prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:

@@ -23,6 +23,9 @@ from malha.topology.weights import Weights
 _HOP_BITS = 16
 """Weight and hops share one integer, hops in the low bits: sums and comparisons stay exact."""
 
+NOWHERE = -1
+"""In place of a next hop: there is no way."""
+
 Cost = tuple[int, tuple[int, ...]]
 """(weight << _HOP_BITS | hops, sorted link ranks)."""
 
@@ -55,8 +58,8 @@ class Paths:
             return target
         point_of, members = self.points.point_of, self.points.members
         hop = self.first[point_of[source]][point_of[target]]
-        if hop == -1:
-            return -1
+        if hop == NOWHERE:
+            return NOWHERE
         return target if hop == point_of[target] else members[hop][0]
 
     def path(self, source: int, target: int) -> tuple[int, ...]:
@@ -64,7 +67,7 @@ class Paths:
         walk = [source]
         while walk[-1] != target:
             hop = self.next_hop(walk[-1], target)
-            if hop == -1:
+            if hop == NOWHERE:
                 return ()
             walk.append(hop)
         return tuple(walk)
@@ -76,7 +79,8 @@ def derive_paths(overlay: Overlay, links: Links, weights: Weights) -> Paths:
     edges = _point_edges(links, weights, points)
     costs = [_shortest(edges, points.relay_count, point) for point in range(len(points.members))]
     first = tuple(
-        tuple(row[q][1] if q in row else -1 for q in range(len(points.members))) for row in costs
+        tuple(row[q][1] if q in row else NOWHERE for q in range(len(points.members)))
+        for row in costs
     )
     direct = _direct_wins(links, weights, points, costs)
     return Paths(points, first, direct)

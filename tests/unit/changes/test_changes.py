@@ -6,8 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
-from tests.unit.changes.node_states import a_peer, key, states
+from hypothesis import given, settings
 
 from malha.changes import steps
 from malha.changes.diff import diff
@@ -25,6 +24,10 @@ from malha.changes.uapi_text import render_changes
 from malha.wireguard.device import Device, Forwarding, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PrivateKey
+from tests.unit.changes.node_states import a_peer, key, states
+
+FEW = settings(max_examples=40, deadline=None)
+"""The tests without root stay under ten seconds together."""
 
 NET = ip_network("10.0.0.0/24")
 ONE = ip_network("10.0.0.1/32")
@@ -36,23 +39,27 @@ def a_state(*peers: Peer, **fields: object) -> NodeState:
     return NodeState("node", (replace(device, **fields),))  # type: ignore[arg-type]
 
 
+@FEW
 @given(states())
 def test_nothing_differs_from_itself(state: NodeState) -> None:
     assert diff(state, state) == ()
     assert render_changes(diff(state, state)) == ""
 
 
+@FEW
 @given(states(), states())
 def test_applying_the_difference_gives_the_new_state(old: NodeState, new: NodeState) -> None:
     assert predict(old, diff(old, new)) == canonical(new)
 
 
+@FEW
 @given(states(), states())
 def test_the_way_back_gives_the_old_state(old: NodeState, new: NodeState) -> None:
     there = predict(old, diff(old, new))
     assert predict(there, diff(there, old)) == canonical(old)
 
 
+@FEW
 @given(states(), states())
 def test_three_steps_end_where_one_does(old: NodeState, new: NodeState) -> None:
     changes = diff(old, new)
@@ -62,6 +69,7 @@ def test_three_steps_end_where_one_does(old: NodeState, new: NodeState) -> None:
     assert in_steps == canonical(new)
 
 
+@FEW
 @given(states(), states())
 def test_introducing_moves_no_address(old: NodeState, new: NodeState) -> None:
     introduced = predict(old, steps.introduce(diff(old, new)))
@@ -72,6 +80,7 @@ def test_introducing_moves_no_address(old: NodeState, new: NodeState) -> None:
                 assert peer.allowed_ips == before.get((device.name, peer.public_key), ())
 
 
+@FEW
 @given(states(), states())
 def test_port_and_private_key_are_told_only_if_they_differ(old: NodeState, new: NodeState) -> None:
     for device in old.devices:

@@ -38,6 +38,7 @@ def test_the_answer_as_json(file: Path, malha: Run) -> None:
     assert json.loads(result.stdout) == {
         "node": "phone",
         "region": "central",
+        "region_is_new": False,
         "role": "backend",
         "addresses": ["10.50.0.9"],
         "must_change": ["hub-1"],
@@ -142,3 +143,21 @@ def test_twenty_at_once_lose_none(file: Path, tmp_path: Path) -> None:
     assert {f"n{number}" for number in range(20)} < set(overlay.node_by_name)
     assert len({node.addresses for node in overlay.nodes}) == 24
     assert [path.name for path in tmp_path.iterdir()] == ["overlay.yaml"]
+
+
+def test_a_region_that_does_not_exist_is_made_with_the_next_free_subnet(
+    file: Path, malha: Run
+) -> None:
+    result = malha("add", "bom", "--region", "india", "--json")
+    answer = json.loads(result.stdout)
+    assert answer["region_is_new"] is True
+    assert answer["addresses"] == ["10.50.1.1"]
+    assert "  india: " in file.read_text()
+
+
+def test_a_slip_in_a_regions_name_makes_no_region(file: Path, malha: Run) -> None:
+    before = file.read_text()
+    result = malha("add", "bom", "--region", "centrall")
+    assert result.returncode == 2
+    assert "did you mean 'central'?" in result.stderr
+    assert file.read_text() == before

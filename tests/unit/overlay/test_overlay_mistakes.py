@@ -44,7 +44,7 @@ def test_all_problems_come_at_once_and_sorted() -> None:
 def test_problems_of_yaml_and_of_the_overlay_come_together() -> None:
     text = changed("  nrt: {region: ap", "  hub-1: {region: ap").replace("51821", "99999")
     codes = [problem.code for problem in problems_of(text)]
-    assert codes[:2] == ["bad-port", "duplicate-key"]
+    assert codes[:2] == ["bad-port", "repeated-key"]
 
 
 def test_a_misspelt_role_is_not_also_a_missing_hub() -> None:

@@ -7,13 +7,16 @@ from datetime import datetime, timezone
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malha.wireguard.device import Device, Peer, prefix_order
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PrivateKey, PublicKey
 from malha.wireguard.uapi import parse_get, render_set
+
+FEW = settings(max_examples=40, deadline=None)
+"""The tests without root stay under ten seconds together."""
 
 KEY = PublicKey(bytes(range(32)))
 OTHER = PublicKey(bytes(range(1, 33)))
@@ -60,11 +63,13 @@ def as_answer(text: str) -> str:
     return "\n".join([*lines, "errno=0"]) + "\n\n"
 
 
+@FEW
 @given(devices())
 def test_what_is_set_is_what_is_read(device: Device) -> None:
     assert parse_get(as_answer(render_set(device)), name="wg0", public_key=KEY).device == device
 
 
+@FEW
 @given(devices())
 def test_peers_and_allowed_ips_are_always_replaced(device: Device) -> None:
     text = render_set(device)

@@ -16,7 +16,7 @@ from typing import Any
 from malha.errors import InternalError, OtherSideError
 from malha.lab.interpreter import python_argv
 from malha.lab.keeper import wire
-from malha.lab.missing import explain_isolation_error
+from malha.lab.missing import explain_isolation_error, search_path
 from malha.lab.namespaces import Namespace
 
 
@@ -42,6 +42,7 @@ class Keeper:
                 python_argv("malha.lab.keeper.server", theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, "PATH": search_path()},
             )
         greeting = wire.receive(ours)
         if greeting is None or "error" in greeting[0]:
