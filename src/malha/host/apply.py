@@ -116,8 +116,16 @@ def apply_forwarding(machine: Machine, state: NodeState) -> None:
     """Put the node's own firewall table in place, then switch forwarding on where it relays."""
     machine.run(["nft", "-f", "-"], input=render_forwarding(state))
     settings = forwarding_settings(state)
-    if settings:
-        machine.run(["sh", "-eu"], input=_settings_script(settings))
+    script = _settings_script(settings) if settings else _inherited_script(state)
+    if script:
+        machine.run(["sh", "-eu"], input=script)
+
+
+def _inherited_script(state: NodeState) -> str:
+    """Give the devices of a node that relays nothing what any new device of it would have."""
+    folder = "/proc/sys/net/ipv4/conf"
+    names = (shlex.quote(device.name) for device in state.devices)
+    return "".join(f"cat {folder}/default/forwarding > {folder}/{n}/forwarding\n" for n in names)
 
 
 def _settings_script(settings: Sequence[tuple[str, str]]) -> str:

@@ -23,7 +23,12 @@ _HEADER = {4: "ip", 6: "ip6"}
 
 
 def render_forwarding(state: NodeState, *, devices: Sequence[str] | None = None) -> str:
-    """Write the table for `nft -f`; `devices` replaces the state's device names (wg-quick's %i)."""
+    """Write the table for `nft -f`; `devices` replaces the state's device names (wg-quick's %i).
+
+    A node that forwards nothing has no table: what its owner forwards (containers) is not ours.
+    """
+    if state.forwarding == Forwarding():
+        return REMOVE_FORWARDING
     names = [device.name for device in state.devices] if devices is None else devices
     overlay = "{ " + ", ".join(f'"{name}"' for name in names) + " }"
     blocks = [_chain("forward", "filter hook forward priority filter", _forward(state, overlay))]
@@ -85,6 +90,9 @@ def forwarding_settings(
     settings = set()
     if 4 in forwarding.families:
         settings |= {(f"net/ipv4/conf/{name}/forwarding", "1") for name in names}
+        # A relay sends out of the device that it received on, and would tell the sender each
+        # time that there is a shorter way. The kernel asks "all or the device", so both.
+        settings |= {(f"net/ipv4/conf/{name}/send_redirects", "0") for name in (*names, "all")}
     if 4 in outside:
         settings.add(("net/ipv4/ip_forward", "1"))
     if 6 in outside or 6 in forwarding.families:

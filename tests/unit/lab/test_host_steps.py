@@ -11,7 +11,7 @@ from malha.changes.diff import diff
 from malha.host.apply import apply_changes, bring_up, tear_down
 from malha.host.device import read_device, tell_device
 from malha.host.kernel import wg_set_commands
-from malha.render.nftables import forwarding_settings, render_forwarding
+from malha.render.nftables import REMOVE_FORWARDING, forwarding_settings, render_forwarding
 from malha.wireguard.device import Device, Forwarding, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PublicKey
@@ -162,14 +162,10 @@ def test_a_userspace_device_is_told_by_its_socket_only() -> None:
     assert (machine.commands, machine.messages) == ([], ["set=1\n\n"])
 
 
-def test_a_backend_forwards_nothing() -> None:
-    text = render_forwarding(replace(STATE, forwarding=Forwarding()))
-    assert "accept;" in text, "other chains' packets pass"
-    assert [line.strip() for line in text.splitlines() if "name" in line] == [
-        'iifname { "wg0" } counter drop',
-        'oifname { "wg0" } counter drop',
-    ]
-    assert forwarding_settings(replace(STATE, forwarding=Forwarding())) == ()
+def test_a_backend_has_no_table_and_no_settings_of_its_own() -> None:
+    backend = replace(STATE, forwarding=Forwarding())
+    assert render_forwarding(backend) == REMOVE_FORWARDING
+    assert forwarding_settings(backend) == ()
 
 
 def test_a_relay_forwards_the_families_that_it_relays() -> None:
@@ -185,7 +181,9 @@ def test_device_names_may_be_a_placeholder() -> None:
 
 def test_ipv4_forwarding_stays_with_the_device_unless_others_take_part() -> None:
     assert forwarding_settings(replace(STATE, forwarding=Forwarding((4,)))) == (
+        ("net/ipv4/conf/all/send_redirects", "0"),
         ("net/ipv4/conf/wg0/forwarding", "1"),
+        ("net/ipv4/conf/wg0/send_redirects", "0"),
     )
     subnet = Forwarding((), (ip_network("172.16.0.0/16"),))
     assert forwarding_settings(replace(STATE, forwarding=subnet)) == (("net/ipv4/ip_forward", "1"),)

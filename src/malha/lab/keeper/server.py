@@ -139,9 +139,7 @@ class Keeper:
     def _send_signal(self, request: dict[str, Any]) -> None:
         pid = self._pids.get(request["id"])
         if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                # The group: what a shell started ends with it.
-                os.killpg(pid, request["signal"])
+            _send_to_group(pid, request["signal"])
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -158,6 +156,16 @@ class Keeper:
         if answer is not None:
             self._pids = {k: v for k, v in self._pids.items() if v != pid}
             self._answer(answer, {"exit": code})
+
+
+def _send_to_group(pid: int, number: int) -> None:
+    """Signal a program and what it started in its group, or it alone as long as it has none."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        # Just forked: it leads no group before its setsid.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _become(place: Namespace, request: dict[str, Any], fds: list[int]) -> None:
