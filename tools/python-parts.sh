@@ -46,9 +46,12 @@ install_python_parts() {
     follow_pip_index
     # Anew each time: from uv's downloads it takes seconds, and it mends whatever is broken.
     run_uv venv --quiet --clear --python "$python" "$venv"
-    run_uv pip sync --quiet --require-hashes --python "$venv/bin/python" "$root/requirements.lock"
+    # Compiled, because whoever may not write there would compile it again at every start.
+    run_uv pip sync --quiet --require-hashes --compile-bytecode --python "$venv/bin/python" \
+        "$root/requirements.lock"
     # Without isolation, the build uses the locked hatchling instead of fetching another.
     run_uv pip install --quiet --no-deps --no-build-isolation --python "$venv/bin/python" \
         --editable "$root"
+    "$venv/bin/python" -m compileall -q "$root/src"
     printf '%s' "$(installed_parts; echo "$stamp")" >"$venv/stamp"
 }

@@ -98,6 +98,31 @@ def test_everything_ends_with_the_lab_process(number: int) -> None:
     wait_for(lambda: all(map(is_gone, family)), 20, what="the end of every process")
 
 
+LIMITED = """
+from malha.lab.keeper.client import Keeper
+keeper = Keeper.start()
+keeper.make_room(5000)
+print("raised", flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise the limit on inotify instances")
+def test_a_raised_limit_is_put_back_after_a_crash() -> None:
+    before = INOTIFY_INSTANCES.read_text()
+    victim = subprocess.Popen(
+        [sys.executable, "-c", LIMITED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout is not None
+    try:
+        assert victim.stdout.readline() == "raised\n"
+        assert int(INOTIFY_INSTANCES.read_text()) > 5000
+    finally:
+        victim.kill()
+        victim.communicate()
+    wait_for(lambda: INOTIFY_INSTANCES.read_text() == before, 10, what="the limit's return")
+
+
 def test_closing_ends_everything(prepared: OverlayLab) -> None:
     lab = prepared.start()
     family = descendants(os.getpid()) - {os.getpid()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -12,7 +10,7 @@ from malha.cli.fleet_input import compile_states
 from malha.cli.output import json_option, note, print_json
 from malha.cli.overlay_file import overlay_option
 from malha.errors import InputError, UnprovenError
-from malha.host.files import write_atomic
+from malha.host.files import SECRET_MODE, write_changed
 from malha.overlay.yaml_source import load_overlay
 from malha.proof import Proof, prove
 from malha.render.wg_quick import render_all
@@ -68,7 +66,9 @@ def render(
     _refuse_strange_keys(states, keys)
     if not unproven:
         _refuse_unreachable_pairs(prove(states), overlay_path)
-    changed, unchanged = write_changed(out, render_all(states, keys))
+    texts = render_all(states, keys)
+    files = ((f"{name}.conf", text.encode()) for name, text in texts)
+    changed, unchanged = write_changed(out, files, mode=SECRET_MODE)
     keyless = [name for name in states if name not in keys]
     if as_json:
         print_json(
@@ -122,37 +122,3 @@ def _declared(state: NodeState) -> PublicKey:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
-
-
-def write_changed(folder: Path, files: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Write <name>.conf for each file that differs from what stands there; (written, unchanged).
-
-    Raises:
-        InputError: when the folder cannot be made or written.
-    """
-
-    try:
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written to: {error.strerror}") from error
-    written, unchanged = [], []
-    for name, text in files:
-        path = folder / f"{name}.conf"
-        content = text.encode()
-        if _holds(path, content):
-            unchanged.append(name)
-        else:
-            write_atomic(path, content, mode=0o600)
-            written.append(name)
-    return written, unchanged
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    """Whether the file has exactly this content, and is for its owner alone."""
-    try:
-        status = path.stat()
-        if status.st_size != len(content) or stat.S_IMODE(status.st_mode) != 0o600:
-            return False
-        return path.read_bytes() == content
-    except OSError:
-        return False

@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -77,6 +77,74 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_changed(
+    folder: Path, files: Iterable[tuple[str, bytes]], *, mode: int
+) -> tuple[list[str], list[str]]:
+    """Write each (name, content) of a folder that differs from what stands there, atomically.
+
+    The folder is made, for its owner alone, if it is missing. Gives the names of the files that
+    were written and of those that were not. Cheaper than one `write_atomic` each: the folder is
+    opened and synced once.
+
+    Raises:
+        MissingError, InputError: as `write_atomic`; files before the failing one are written.
+    """
+    written: list[str] = []
+    unchanged: list[str] = []
+    name = ""
+    try:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name, content in files:
+                if _holds(place, name, content, mode):
+                    unchanged.append(name)
+                else:
+                    _replace_at(place, name, content, mode)
+                    written.append(name)
+            os.fsync(place)
+        finally:
+            os.close(place)
+    except OSError as error:
+        raise _unwritable(folder / name, folder, error) from error
+    return written, unchanged
+
+
+def _holds(place: int, name: str, content: bytes, mode: int) -> bool:
+    """Whether a file has exactly this content and mode."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if status.st_size != len(content) or stat.S_IMODE(status.st_mode) != mode:
+            return False
+        return file.read() == content
+
+
+def _replace_at(place: int, name: str, content: bytes, mode: int) -> None:
+    unfinished = f".{name}.{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(unfinished, flags, SECRET_MODE, dir_fd=place)
+    except FileExistsError:  # left behind by a process of the same number that was killed
+        os.unlink(unfinished, dir_fd=place)
+        descriptor = os.open(unfinished, flags, SECRET_MODE, dir_fd=place)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.rename(unfinished, name, src_dir_fd=place, dst_dir_fd=place)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished, dir_fd=place)
+        raise
 
 
 def _unwritable(path: Path, folder: Path, error: OSError) -> MissingError | InputError:

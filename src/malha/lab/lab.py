@@ -8,7 +8,6 @@ Rule: everything hangs on this object; closing it, or the end of its process, re
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from malha.lab.dialling import plan_dials, silenced
 from malha.lab.flows import Flows
 from malha.lab.host import UNDERLAY_DEVICE, LabHost
 from malha.lab.keeper.client import Keeper
-from malha.lab.limits import inotify_instances, raise_open_files
+from malha.lab.limits import raise_open_files
 from malha.lab.missing import check_programs, check_tun
 from malha.lab.ping import Pair, ping_pairs
 from malha.lab.underlay import Underlay, UnderlayHost
@@ -49,7 +48,6 @@ class Lab:
         self.underlay = underlay
         self.hosts: dict[str, LabHost] = {}
         self._states: dict[str, NodeState] = {}
-        self._cleanup = contextlib.ExitStack()
         self._workers = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="lab")
 
     @classmethod
@@ -92,7 +90,6 @@ class Lab:
         self.wan.close()
         for host in self.hosts.values():
             host.close()
-        self._cleanup.close()
 
     def __enter__(self) -> Lab:
         return self
@@ -115,7 +112,7 @@ class Lab:
         places = {place.name: place for place in self.underlay.hosts}
         is_kernel = self._has_kernel_wireguard(next(iter(states)))
         check_programs(kernel_wireguard=is_kernel)
-        self._cleanup.enter_context(inotify_instances(0 if is_kernel else len(states)))
+        self.keeper.make_room(0 if is_kernel else len(states))
         self.wan.set_default(self.underlay.unknown)
         self.hosts = {
             name: LabHost(name, self.keeper, has_kernel_wireguard=is_kernel) for name in states

@@ -28,8 +28,9 @@ def inotify_instances(hosts: int, *, setting: Path = INOTIFY_INSTANCES) -> Itera
     before = int(setting.read_text(encoding="ascii"))
     # Somebody else's instances count too, and nobody says how many there are: half of the
     # limit is taken for theirs.
-    wanted = hosts + before // 2 + _SPARE_INSTANCES
-    if wanted <= before or not _write(setting, wanted):
+    theirs = before // 2
+    wanted = hosts + theirs + _SPARE_INSTANCES
+    if hosts <= before - theirs or not _write(setting, wanted):
         yield
         return
     try:

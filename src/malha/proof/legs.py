@@ -9,7 +9,8 @@ somebody fails is asked one by one, so the answer is exact. Machines that the ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from malha.proof.facts import NOWHERE
 from malha.proof.tables import Tables
@@ -21,72 +22,82 @@ Leg = tuple[int, int]
 
 def failed_legs(tables: Tables) -> set[Leg]:
     """Every packet that does not arrive."""
-    crowds: dict[int, list[int]] = {}
+    rows: dict[int, list[int]] = {}
     alone: list[int] = []
     for machine, row in enumerate(tables.following):
         if row is None or machine in tables.walked or tables.place[machine] == NOWHERE:
             alone.append(machine)
         else:
-            crowds.setdefault(id(row), []).append(machine)
+            rows.setdefault(id(row), []).append(machine)
+    crowds = [_Crowd(tables, tuple(machines)) for machines in rows.values()]
     everyone = range(len(tables.place))
-    failed = {(a, b) for a in alone for b in everyone if a != b and not arrives(tables, a, b)}
-    for sources in crowds.values():
-        if not (len(sources) == 1 and tables.reaches_all_directly(sources[0])):
-            failed.update(_failed_of_crowd(tables, sources))
+    failed = set(_one_by_one(tables, alone, everyone))
+    for crowd in crowds:
+        if len(crowd.machines) == 1 and tables.reaches_all_directly(crowd.machines[0]):
+            continue
+        failed.update(_one_by_one(tables, crowd.machines, alone))
+        for targets in crowds:
+            if not crowd.all_reach_all(targets):
+                failed.update(_failed_between(tables, crowd, targets))
     return failed
 
 
-def _failed_of_crowd(tables: Tables, sources: Sequence[int]) -> Iterator[Leg]:
-    crowd = _Crowd(tables, sources)
-    for target in range(len(tables.place)):
-        if not crowd.all_reach(target):
-            for source in sources:
-                if source != target and not arrives(tables, source, target):
-                    yield source, target
+def _one_by_one(tables: Tables, sources: Iterable[int], targets: Iterable[int]) -> Iterator[Leg]:
+    for source in sources:
+        for target in targets:
+            if source != target and not arrives(tables, source, target):
+                yield source, target
+
+
+def _failed_between(tables: Tables, crowd: _Crowd, targets: _Crowd) -> Iterator[Leg]:
+    for target in targets.machines:
+        if not crowd.all_reach_all(_Crowd(tables, (target,))):
+            yield from _one_by_one(tables, crowd.machines, (target,))
 
 
 class _Crowd:
     """Machines with one row of next hops; answers "all of them do", or "ask one by one"."""
 
-    def __init__(self, tables: Tables, sources: Sequence[int]) -> None:
+    def __init__(self, tables: Tables, machines: tuple[int, ...]) -> None:
         self.tables = tables
-        self.sources = sources
-        self.places = [tables.place[source] for source in sources]
-        self._row = tables.following[sources[0]]
+        self.machines = machines
+        self._places = [tables.place[machine] for machine in machines]
+        self._pick = itemgetter(*self._places)
+        self._row = tables.following[machines[0]]
         self._known: dict[tuple[int, int], bool] = {}
 
-    def all_reach(self, target: int) -> bool:
-        tables, dst = self.tables, self.tables.place[target]
-        if dst == NOWHERE or target in tables.walked or self._row is None:
-            return False
-        at = self._row[dst]
-        if at < 0 or not self._accepts_each(at):
-            return False
+    def of_row(self, row: list[int]) -> tuple[int, ...]:
+        """What a row says of each of these machines."""
+        return self._pick(row) if len(self.machines) > 1 else (self._pick(row),)
+
+    def all_reach_all(self, targets: _Crowd) -> bool:
+        """Whether every packet from here to there arrives, the whole crowd on one path."""
+        tables, row, previous = self.tables, self._row, NOWHERE
         for _ in tables.following:
-            if at == target:
-                return True
-            row = tables.following[at]
-            hop = NOWHERE if row is None or not tables.forwards[at] else row[dst]
-            if hop < 0 or not self._accepts_all_from(hop, at):
+            if row is None:
                 return False
-            at = hop
+            hops = targets.of_row(row)
+            is_last = hops == targets.machines
+            if not is_last and (hops[0] < 0 or hops.count(hops[0]) != len(hops)):
+                return False
+            if not all(self._is_taken(hop, previous) for hop in (hops if is_last else hops[:1])):
+                return False
+            if is_last:
+                return True
+            previous = hops[0]
+            row = tables.following[previous] if tables.forwards[previous] else None
         return False
 
-    def _accepts_each(self, machine: int) -> bool:
-        """Whether a machine takes each source's packets from that source."""
-        key = machine, NOWHERE
-        if key not in self._known:
-            row = self.tables.accepting[machine]
-            self._known[key] = row is not None and [row[p] for p in self.places] == self.sources
-        return self._known[key]
-
-    def _accepts_all_from(self, machine: int, previous: int) -> bool:
-        """Whether a machine takes all sources' packets from `previous`."""
+    def _is_taken(self, machine: int, previous: int) -> bool:
+        """Whether a machine takes all sources' packets from `previous`; NOWHERE: from each
+        source itself."""
         row = self.tables.accepting[machine]
-        # Rows start their life at different times but live as long as the tables: ids are unique.
+        # Rows live as long as the tables, so their ids are unique.
         key = id(row), previous
         if key not in self._known:
-            self._known[key] = row is not None and all(row[p] == previous for p in self.places)
+            taken = () if row is None else self.of_row(row)
+            wanted = self.machines if previous == NOWHERE else (previous,) * len(self.machines)
+            self._known[key] = taken == wanted
         return self._known[key]
 
 

@@ -92,16 +92,34 @@ def _failure(world: World, a: int, b: int, leg: str, walked: Walk) -> Failure:
 
 def _link_findings(world: World) -> Iterator[Finding]:
     mtus = {device.mtu for state in world.states for device in state.devices}
+    lazy = _lazy_diallers(world)
     for i, state in enumerate(world.states):
         for d, device in enumerate(state.devices):
             if len(mtus) > 1:
                 yield from _mtu_findings(world, i, device)
-            waiting = [k for k, peer in enumerate(device.peers) if peer.endpoint is None]
-            for place in waiting:
+            for place, peer in enumerate(device.peers):
+                # Only who dials without a keepalive leaves the other side waiting.
+                if peer.endpoint is not None or peer.public_key.raw not in lazy:
+                    continue
                 if world.session(i, d, place).order_dependent:
-                    other = device.peers[place].name
-                    detail = f"{state.name} cannot reach {other} until {other} has spoken first"
+                    detail = f"{state.name} waits until {peer.name} has spoken first"
                     yield _finding(state.name, codes.ORDER_DEPENDENT, detail)
+
+
+def _lazy_diallers(world: World) -> frozenset[bytes]:
+    """Keys of devices that dial somebody without a keepalive."""
+    seen: dict[int, bool] = {}
+    found: set[bytes] = set()
+    for state in world.states:
+        for device in state.devices:
+            if id(device.peers) not in seen:
+                seen[id(device.peers)] = any(
+                    peer.persistent_keepalive_s is None and peer.endpoint is not None
+                    for peer in device.peers
+                )
+            if seen[id(device.peers)]:
+                found.add(device.public_key.raw)
+    return frozenset(found)
 
 
 def _mtu_findings(world: World, i: int, device: Device) -> Iterator[Finding]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from malha.render.nftables import FORWARDING_TABLE, forwarding_settings, render_forwarding
-from malha.wireguard.device import Device, Forwarding, NodeState, Peer
+from malha.wireguard.device import Device, Forwarding, NodeState, Peer, Prefix
 from malha.wireguard.keys import PrivateKey
 from malha.wireguard.wg_quick import Hook, render_interface, render_peer
 
@@ -35,7 +36,8 @@ def render_wg_quick(
     comments = (f"{state.name}: written by malha; the next render replaces it",)
     # Joined here and nowhere earlier: no state that is compared or sent holds a private key.
     keyed = replace(device, private_key=private_key)
-    head = render_interface(keyed, comments, tuple(_hooks(state, private_key)))
+    hooks = _hooks(state.unreachable, state.forwarding, has_key=private_key is not None)
+    head = render_interface(keyed, comments, hooks)
     return "\n".join((head, *_sections(device.peers, {} if sections is None else sections)))
 
 
@@ -51,20 +53,31 @@ def _sections(peers: tuple[Peer, ...], known: dict[int, str]) -> list[str]:
         return list(map(known.__getitem__, keys))
 
 
-def _hooks(state: NodeState, private_key: PrivateKey | None) -> Iterator[Hook]:
-    for prefix in state.unreachable:
+@lru_cache(maxsize=64)
+def _hooks(
+    unreachable: tuple[Prefix, ...], forwarding: Forwarding, *, has_key: bool
+) -> tuple[Hook, ...]:
+    """The commands of one kind of node; there are few kinds in a fleet of many nodes."""
+    hooks: list[Hook] = []
+    for prefix in unreachable:
         route = f"unreachable {prefix} metric {UNREACHABLE_METRIC}"
-        yield Hook("PreUp", f"ip -{prefix.version} route replace {route}")
-        yield Hook("PostDown", f"ip -{prefix.version} route del {route} 2>/dev/null || true")
-    if private_key is None:
-        yield Hook("PostUp", f"wg set %i private-key {PRIVATE_KEY_FILE}")
-    if state.forwarding != Forwarding():
-        rules = " ".join(_one_line(render_forwarding(state, devices=("%i",))))
-        # The filter stands before forwarding is switched on, and goes after it is off.
-        yield Hook("PreUp", f"nft '{rules}'")
-        for path, value in forwarding_settings(state, devices=("%i",)):
-            yield Hook("PostUp", f"echo {value} > /proc/sys/{path}")
-        yield Hook("PostDown", f"nft delete table {FORWARDING_TABLE} 2>/dev/null || true")
+        hooks += [
+            Hook("PreUp", f"ip -{prefix.version} route replace {route}"),
+            Hook("PostDown", f"ip -{prefix.version} route del {route} 2>/dev/null || true"),
+        ]
+    if not has_key:
+        hooks.append(Hook("PostUp", f"wg set %i private-key {PRIVATE_KEY_FILE}"))
+    if forwarding != Forwarding():
+        relay = NodeState("", (), forwarding=forwarding)
+        rules = " ".join(_one_line(render_forwarding(relay, devices=("%i",))))
+        settings = forwarding_settings(relay, devices=("%i",))
+        hooks += [
+            # The filter stands before forwarding is switched on, and goes after it is off.
+            Hook("PreUp", f"nft '{rules}'"),
+            *(Hook("PostUp", f"echo {value} > /proc/sys/{path}") for path, value in settings),
+            Hook("PostDown", f"nft delete table {FORWARDING_TABLE} 2>/dev/null || true"),
+        ]
+    return tuple(hooks)
 
 
 def _one_line(rules: str) -> Iterator[str]:

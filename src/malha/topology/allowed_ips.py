@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from malha.overlay.model import Overlay
 from malha.topology.paths import NOWHERE, Paths
@@ -33,6 +34,8 @@ class AddressPlan:
     """For each node its addresses as host prefixes and the subnets routed behind it, sorted."""
     routed: tuple[tuple[Prefix, ...], ...]
     """For each node the subnets routed behind it (exits' default routes are not among them)."""
+    has_routed: bool
+    """Whether there is any such subnet."""
     region_points: tuple[tuple[tuple[Prefix, ...], tuple[int, ...]], ...]
     """For each region its subnets and the points that have a member in it."""
     region_members: tuple[Mapping[int, tuple[int, ...]], ...]
@@ -57,6 +60,7 @@ def plan_addresses(overlay: Overlay, paths: Paths) -> AddressPlan:
     return AddressPlan(
         own=tuple(fewest(host + behind) for host, behind in zip(hosts, routed, strict=True)),
         routed=routed,
+        has_routed=any(routed),
         region_points=tuple(
             (region.subnets, tuple(sorted(by_region[region.name]))) for region in overlay.regions
         ),
@@ -118,7 +122,8 @@ def _send(
     """Add one region's share to what each next hop gets."""
     for hop, nodes in carried.items():
         if hop == whole:
-            share = [*subnets, *(prefix for i in nodes for prefix in plan.routed[i])]
+            routed = (plan.routed[i] for i in nodes) if plan.has_routed else ()
+            share = [*subnets, *chain.from_iterable(routed)]
             found[hop] = [*found.get(hop, ()), *share]
         elif nodes == [hop] and hop not in found:
             found[hop] = plan.own[hop]
@@ -136,15 +141,21 @@ def _carried(
     without: frozenset[int],
 ) -> dict[int, list[int]]:
     """One region's nodes by next hop (node index)."""
+    points = paths.points
+    left_out = {points.point_of[i] for i in without}
     carried: dict[int, list[int]] = {}
     for q in targets:
         hop = paths.first[point][q]
         if hop == NOWHERE:
             continue
-        for i in members[q]:
-            if i not in without:
-                next_hop = i if hop == q else paths.points.members[hop][0]
-                carried.setdefault(next_hop, []).append(i)
+        nodes = members[q]
+        if q in left_out:
+            nodes = [i for i in nodes if i not in without]
+        if hop == q:
+            for i in nodes:
+                carried.setdefault(i, []).append(i)
+        elif nodes:
+            carried.setdefault(points.members[hop][0], []).extend(nodes)
     return carried
 
 

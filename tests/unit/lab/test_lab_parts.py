@@ -68,11 +68,12 @@ def test_inotify_that_somebody_else_changed_is_left_alone(tmp_path: Path) -> Non
     assert setting.read_text() == "9999"
 
 
-def test_inotify_is_not_touched_for_a_small_lab(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["128", "8192"])
+def test_inotify_is_not_touched_for_a_small_lab(tmp_path: Path, limit: str) -> None:
     setting = tmp_path / "max_user_instances"
-    setting.write_text("8192")
+    setting.write_text(limit)
     with inotify_instances(12, setting=setting):
-        assert setting.read_text() == "8192"
+        assert setting.read_text() == limit
 
 
 @pytest.mark.parametrize(

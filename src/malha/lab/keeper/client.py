@@ -91,6 +91,10 @@ class Keeper:
         (fd,) = self._ask({"op": "socket", "host": host, "socket": [family, kind, protocol]})
         return socket.socket(fileno=fd)
 
+    def make_room(self, hosts: int) -> None:
+        """Raise the machine's limits for this many userspace devices, until the keeper ends."""
+        self._ask({"op": "room", "hosts": hosts})
+
     def own_namespaces(self) -> tuple[int, int]:
         """Open the user and the PID namespace in which all programs of the lab run."""
         user_fd, pid_fd = self._ask({"op": "own"})

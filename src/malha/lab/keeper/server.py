@@ -18,6 +18,7 @@ from typing import Any
 from malha.lab import namespaces, syscalls
 from malha.lab.keeper import wire
 from malha.lab.keeper.isolation import isolate
+from malha.lab.limits import inotify_instances
 from malha.lab.namespaces import Namespace
 
 EXIT_NOT_STARTED = 127
@@ -48,6 +49,7 @@ class Keeper:
         self._hosts: dict[str, Namespace] = {}
         self._answers: dict[int, socket.socket] = {}
         self._pids: dict[int, int] = {}
+        self._limits = contextlib.ExitStack()
         self._wakeup, wakeup_write = socket.socketpair()
         self._wakeup.setblocking(False)
         wakeup_write.setblocking(False)
@@ -62,7 +64,7 @@ class Keeper:
         """Answer requests until the lab closes the connection; every child dies with us."""
         syscalls.name_thread("malha-keeper")
         wire.send(self._connection, {"ready": True})
-        with selectors.DefaultSelector() as selector:
+        with self._limits, selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
             while True:
@@ -106,6 +108,11 @@ class Keeper:
                 self._answer(
                     answer, {}, [os.open(f"/proc/self/ns/{k}", os.O_RDONLY) for k in kinds]
                 )
+            case "room":
+                # Here and not in the lab, which may be killed: we put the limit back whatever
+                # ended it.
+                self._limits.enter_context(inotify_instances(request["hosts"]))
+                self._answer(answer, {})
             case "forget":
                 self._hosts.pop(request["host"]).close()
                 self._answer(answer, {})
