@@ -30,16 +30,13 @@ class PeerFacts:
         """The identity of its only allowed IP of any family; NOWHERE if it has not just one."""
         self.has_preshared = False
         self._world, self._addresses = world, addresses
-        for state in world.states:
-            for device in state.devices:
-                self._learn_all(device.peers)
+        for peer in world.distinct_peers:
+            self._learn(peer)
         self.all_dial = all(self.dials.values())
-
-    def _learn_all(self, peers: tuple[Peer, ...]) -> None:
-        if not self.owner.keys() >= set(map(id, peers)):
-            for peer in peers:
-                if id(peer) not in self.owner:
-                    self._learn(peer)
+        claims = {(self.host[key], self.owner[key]) for key in self.host} - {(NOWHERE, NOWHERE)}
+        hosts = [place for place, _ in claims if place != NOWHERE]
+        self.has_host_conflict = len(set(hosts)) < len(hosts)
+        """Whether a host is the only allowed IP of peers that are different machines."""
 
     def _learn(self, peer: Peer) -> None:
         key = id(peer)

@@ -10,6 +10,7 @@ somebody fails is asked one by one, so the answer is exact. Machines that the ta
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from operator import itemgetter
 
 from malha.proof.facts import NOWHERE
@@ -80,18 +81,23 @@ class _Crowd:
             is_last = hops == targets.machines
             if not is_last and (hops[0] < 0 or hops.count(hops[0]) != len(hops)):
                 return False
-            if not all(self._is_taken(hop, previous) for hop in (hops if is_last else hops[:1])):
-                return False
             if is_last:
-                return True
+                return all(self._is_taken(row, previous) for row in targets.accepting_rows)
+            if not self._is_taken(tables.accepting[hops[0]], previous):
+                return False
             previous = hops[0]
             row = tables.following[previous] if tables.forwards[previous] else None
         return False
 
-    def _is_taken(self, machine: int, previous: int) -> bool:
-        """Whether a machine takes all sources' packets from `previous`; NOWHERE: from each
-        source itself."""
-        row = self.tables.accepting[machine]
+    @cached_property
+    def accepting_rows(self) -> list[list[int] | None]:
+        """The different rows by which these machines take packets; mostly it is one."""
+        rows = map(self.tables.accepting.__getitem__, self.machines)
+        return list({id(row): row for row in rows}.values())
+
+    def _is_taken(self, row: list[int] | None, previous: int) -> bool:
+        """Whether a machine with this accepting row takes all sources' packets from `previous`;
+        NOWHERE: from each source itself."""
         # Rows live as long as the tables, so their ids are unique.
         key = id(row), previous
         if key not in self._known:

@@ -92,12 +92,13 @@ def _failure(world: World, a: int, b: int, leg: str, walked: Walk) -> Failure:
 
 def _link_findings(world: World) -> Iterator[Finding]:
     mtus = {device.mtu for state in world.states for device in state.devices}
-    lazy = _lazy_diallers(world)
+    any_waits = any(peer.endpoint is None for peer in world.distinct_peers)
+    lazy = _lazy_diallers(world) if any_waits else frozenset()
     for i, state in enumerate(world.states):
         for d, device in enumerate(state.devices):
             if len(mtus) > 1:
                 yield from _mtu_findings(world, i, device)
-            for place, peer in enumerate(device.peers):
+            for place, peer in enumerate(device.peers if lazy else ()):
                 # Only who dials without a keepalive leaves the other side waiting.
                 if peer.endpoint is not None or peer.public_key.raw not in lazy:
                     continue

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from malha.proof.facts import NOWHERE, SEVERAL, PeerFacts
+from malha.proof.clean_routes import CleanRoutes
+from malha.proof.facts import NOWHERE, PeerFacts
 from malha.proof.lookup import AddressRow
+from malha.proof.owner_rows import OwnerRows
 from malha.proof.world import World
 from malha.wireguard.device import Device, NodeState, Peer, Prefix
 
@@ -91,10 +93,9 @@ class _Builder:
         self.world = world
         self.addresses = addresses
         self.facts = PeerFacts(world, addresses)
-        self._rows: dict[int, list[int] | None] = {}
+        self._rows = OwnerRows(self.facts, addresses)
         self._dials: dict[int, dict[int, bool]] = {}
-        self._clean_routes: dict[tuple[int, int], bool] = {}
-        self._long_routes: dict[int, set[int]] = {}
+        self._routes = CleanRoutes()
         self.accepting = [self._accepting(state) for state in world.states]
         is_plain = self.facts.all_dial and not self.facts.has_preshared
         self._complete = frozenset(
@@ -112,31 +113,7 @@ class _Builder:
         (device,) = state.devices
         if len(self.world.devices_by_key[device.public_key.raw]) > 1:
             return None
-        key = id(device.peers)
-        if key not in self._rows:
-            self._rows[key] = self._paint_owners(device.peers)
-        return self._rows[key]
-
-    def _paint_owners(self, peers: tuple[Peer, ...]) -> list[int] | None:
-        keys = list(map(id, peers))
-        owners = list(map(self.facts.owner.__getitem__, keys))
-        if SEVERAL in owners:
-            return None
-        hosts = list(map(self.facts.host.__getitem__, keys))
-        spans = [
-            (span, owners[k])
-            for k in _places_of(NOWHERE, hosts)
-            for span in self.facts.spans[keys[k]]
-        ]
-        if any(span[0] == self.addresses.bits for span, _ in spans):
-            # Hosts among them: of equal prefixes the later peer's wins, so keep the order.
-            each = zip(map(self.facts.spans.__getitem__, keys), owners, strict=True)
-            return self.addresses.paint(((s, owner) for ss, owner in each for s in ss), NOWHERE)
-        row = [*self.addresses.paint(spans, NOWHERE), NOWHERE]
-        for place, owner in zip(hosts, owners, strict=True):
-            row[place] = owner  # those without a host write to the last place, which goes
-        row.pop()
-        return row
+        return self._rows.row_of(device.peers)
 
     def following(self, i: int, state: NodeState) -> list[int] | None:
         """For each address the machine to which it goes next; None: must be walked."""
@@ -145,7 +122,7 @@ class _Builder:
             return None
         device = state.devices[0]
         broken = self._broken_targets(i, device)
-        if not broken and self._routes_are_allowed_ips(state, device):
+        if not broken and self._routes.are_allowed_ips(state, device):
             return owners
         return [
             owner if inside and owner not in broken else NOWHERE
@@ -180,43 +157,9 @@ class _Builder:
             self._dials[id(peers)] = found
         return found
 
-    def _routes_are_allowed_ips(self, state: NodeState, device: Device) -> bool:
-        """Whether the kernel's routes choose exactly what the allowed IPs choose."""
-        if any(a.network.prefixlen < a.max_prefixlen for a in device.addresses):
-            return False
-        key = (id(device.peers), id(device.routes))
-        if key not in self._clean_routes:
-            self._clean_routes[key] = self._cover_equally(state, device)
-        return self._clean_routes[key]
-
-    def _cover_equally(self, state: NodeState, device: Device) -> bool:
-        keys = list(map(id, device.peers))
-        only = list(map(self.facts.only.__getitem__, keys))
-        routes, allowed = set(map(id, device.routes)), set(only)
-        for k in _places_of(NOWHERE, only):
-            allowed.update(map(id, device.peers[k].allowed_ips))
-        allowed.discard(NOWHERE)
-        if routes != allowed and set(device.routes) != {
-            prefix for peer in device.peers for prefix in peer.allowed_ips
-        }:
-            return False
-        longest = max((prefix.prefixlen for prefix in state.unreachable), default=0)
-        known = self._long_routes.setdefault(longest, set())
-        if not routes <= known:
-            known.update(id(prefix) for prefix in device.routes if prefix.prefixlen >= longest)
-        return routes <= known
-
     def _kernel_row(self, state: NodeState, device: Device) -> list[int]:
         """For each address 1 if the kernel routes it into the device, else 0."""
         connected: list[Prefix] = [address.network for address in device.addresses]
         entries = [(span, 0) for span in self.addresses.spans(state.unreachable)]
         entries += [(span, 1) for span in self.addresses.spans((*connected, *device.routes))]
         return self.addresses.paint(entries, 0)
-
-
-def _places_of(value: int, row: list[int]) -> list[int]:
-    """Where `value` stands in a row that hardly has it: searched in C."""
-    found: list[int] = []
-    for _ in range(row.count(value)):
-        found.append(row.index(value, found[-1] + 1 if found else 0))
-    return found

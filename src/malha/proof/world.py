@@ -7,7 +7,7 @@ other listens; the other end then learns the endpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -65,6 +65,15 @@ class World:
             [{peer.public_key.raw: peer for peer in device.peers} for device in state.devices]
             for state in self.states
         ]
+
+    @cached_property
+    def distinct_peers(self) -> Collection[Peer]:
+        """Every Peer value once; machines of a mesh share them."""
+        found: dict[int, Peer] = {}
+        for state in self.states:
+            for device in state.devices:
+                found.update(zip(map(id, device.peers), device.peers, strict=True))
+        return found.values()
 
     @cached_property
     def owners(self) -> Mapping[Address, Sequence[int]]:
