@@ -1,7 +1,7 @@
 # The project's habits, one word each. Every word that needs something sets it up first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lab bench lock clean
+.PHONY: help setup demo test check soak lab bench lock clean
 
 help:   ## say what each word does
 	@sed -n 's/^\([a-z]*\): *[a-z]* *## /\1\t/p' Makefile | expand -t 10
@@ -17,6 +17,9 @@ test: setup  ## every test: first those without root, then real WireGuard
 
 check: setup  ## lint, format, types and the tests without root: before each commit
 	@tools/check
+
+soak: setup  ## the random tests for long: MALHA_EFFORT times the examples, 20 unless said
+	@MALHA_EFFORT=$${MALHA_EFFORT:-20} .venv/bin/pytest -q -n auto tests/property tests/unit/changes
 
 lab: setup  ## leave the example's lab running; `.venv/bin/malha lab down` ends it
 	@.venv/bin/malha lab up --overlay examples/edgeproxy/overlay.yaml

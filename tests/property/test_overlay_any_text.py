@@ -11,6 +11,7 @@ from malha.errors import InputError
 from malha.overlay.edit import add_node, remove_node
 from malha.overlay.model import Overlay
 from malha.overlay.yaml_source import source_of
+from tests.effort import examples
 from tests.unit.overlay.overlay_sample import SAMPLE
 
 PIECES = st.sampled_from(
@@ -32,7 +33,7 @@ def damaged_samples(draw: st.DrawFn) -> str:
 
 
 @given(damaged_samples())
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 def test_a_damaged_file_is_an_overlay_or_has_problems_with_places(text: str) -> None:
     try:
         overlay = source_of(text, Path("overlay.yaml")).overlay
@@ -48,7 +49,7 @@ def test_a_damaged_file_is_an_overlay_or_has_problems_with_places(text: str) -> 
 
 
 @given(damaged_samples())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_edits_of_a_damaged_file_work_or_are_refused(text: str) -> None:
     try:
         source_of(text, Path("overlay.yaml"))

@@ -21,6 +21,7 @@ from malha.overlay.validate import validate_overlay
 from malha.overlay.yaml_source import source_of
 from malha.topology.links import permitted_links
 from tests.builders import a_public_key
+from tests.effort import examples
 
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=40)
 
@@ -90,7 +91,7 @@ def as_lists(tree: dict[str, object]) -> dict[str, object]:
 
 
 @given(trees())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_canonical_json_gives_the_overlay_back(tree: dict[str, object]) -> None:
     overlay = validate_overlay(as_lists(tree))
     text = to_json(overlay)
@@ -100,7 +101,7 @@ def test_canonical_json_gives_the_overlay_back(tree: dict[str, object]) -> None:
 
 
 @given(trees())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_the_order_of_regions_and_nodes_survives_a_reader_that_sorts_keys(
     tree: dict[str, object],
 ) -> None:
@@ -110,7 +111,7 @@ def test_the_order_of_regions_and_nodes_survives_a_reader_that_sorts_keys(
 
 
 @given(trees())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_yaml_and_tree_declare_the_same(tree: dict[str, object]) -> None:
     plain = as_lists(tree)
     text = "\n".join(f"{key}: {render_value(value)}" for key, value in plain.items())
@@ -118,7 +119,7 @@ def test_yaml_and_tree_declare_the_same(tree: dict[str, object]) -> None:
 
 
 @given(trees())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_validation_and_compiler_agree_on_links(tree: dict[str, object]) -> None:
     plain = as_lists(tree)
     overlay, draft = validate_overlay(plain), read_draft(plain)
@@ -139,7 +140,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(trees(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_broken_canonical_text_is_refused_and_nothing_else(
     tree: dict[str, object], data: st.DataObject
 ) -> None:
@@ -160,7 +161,7 @@ def test_what_is_no_canonical_json(raw: bytes) -> None:
 
 
 @given(JSON_VALUES)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_tree_is_an_overlay_or_has_flaws(tree: object) -> None:
     with pytest.raises(InvalidOverlay):
         validate_overlay(tree)

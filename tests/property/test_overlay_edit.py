@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from malha.overlay.edit import add_node, add_region, remove_node, set_node_fields, write_addresses
 from malha.overlay.yaml_source import parse_document, source_of
+from tests.effort import examples
 
 COMMENTS = st.sampled_from(["", "", "  # a comment", "   # - [x]: {y}, 'z'", "\t# tab"])
 ABOVE = st.sampled_from(["", "", "  # own comment", "\n  # apart from what is above", "", "\n"])
@@ -65,7 +66,7 @@ FIELDS = {"region": "r", "address": "10.0.0.77", "location": "São Paulo: west"}
 
 
 @given(overlay_texts())
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 def test_add_then_remove_gives_back_the_same_bytes(text: str) -> None:
     added = add_node(text, "new", FIELDS)
     assert parse_document(added, "").tree["nodes"]["new"] == FIELDS
@@ -73,7 +74,7 @@ def test_add_then_remove_gives_back_the_same_bytes(text: str) -> None:
 
 
 @given(overlay_texts())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_adding_inserts_one_piece_and_changes_nothing_else(text: str) -> None:
     after = add_node(text, "new", FIELDS)
     pairs = zip(text, after, strict=False)
@@ -87,7 +88,7 @@ def test_adding_inserts_one_piece_and_changes_nothing_else(text: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 def test_removing_takes_the_node_and_its_own_comments_and_nothing_else(data: st.DataObject) -> None:
     newline = data.draw(st.sampled_from(["\n", "\r\n"]))
     head = "overlay: t\nprefixes: [10.0.0.0/8]\nregions: {r: {subnet: 10.0.0.0/24}}\nnodes:"
@@ -112,7 +113,7 @@ def test_removing_takes_the_node_and_its_own_comments_and_nothing_else(data: st.
 
 
 @given(overlay_texts())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_written_addresses_are_the_allocated_ones_and_stay(text: str) -> None:
     overlay = _valid(text)
     if overlay is None:
@@ -130,7 +131,7 @@ def _valid(text: str):  # type: ignore[no-untyped-def]
 
 
 @given(overlay_texts())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_field_set_twice_is_the_field_set_once(text: str) -> None:
     names = list(parse_document(text, "").tree["nodes"] or {})
     change = {name: {"location": "y", "address": "10.0.0.9"} for name in names}
@@ -141,7 +142,7 @@ def test_a_field_set_twice_is_the_field_set_once(text: str) -> None:
 
 
 @given(overlay_texts())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_region_is_added_after_the_last_one(text: str) -> None:
     added = add_region(text, "eu", {"subnet": ["10.0.1.0/24", "fd00::/64"]})
     assert list(parse_document(added, "").tree["regions"]) == ["r", "eu"]

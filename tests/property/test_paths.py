@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from malha.overlay.model import Overlay
 from malha.topology.compile import Routing, derive_routing
+from tests.effort import examples
 from tests.property.strategies import overlays
 
 
@@ -34,7 +35,7 @@ def _every_pair(overlay: Overlay) -> Iterator[tuple[int, int]]:
     return ((a, b) for a in everyone for b in everyone if a != b)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(overlays(max_nodes=7))
 def test_every_path_is_as_cheap_as_the_cheapest_of_all_simple_paths(overlay: Overlay) -> None:
     routing = derive_routing(overlay)
@@ -46,7 +47,7 @@ def test_every_path_is_as_cheap_as_the_cheapest_of_all_simple_paths(overlay: Ove
             assert _cost(overlay, routing, found) == min(costs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(overlays(max_nodes=12))
 def test_the_way_back_is_the_way_there_reversed(overlay: Overlay) -> None:
     paths = derive_routing(overlay).paths
@@ -54,7 +55,7 @@ def test_the_way_back_is_the_way_there_reversed(overlay: Overlay) -> None:
         assert paths.path(b, a) == tuple(reversed(paths.path(a, b)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(overlays(max_nodes=12))
 def test_the_next_hop_depends_on_the_destination_alone(overlay: Overlay) -> None:
     paths = derive_routing(overlay).paths
@@ -64,7 +65,7 @@ def test_the_next_hop_depends_on_the_destination_alone(overlay: Overlay) -> None
             assert paths.path(node, b) == path[place:]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(overlays(max_nodes=9))
 def test_a_pinned_pair_goes_directly(overlay: Overlay) -> None:
     paths = derive_routing(overlay).paths

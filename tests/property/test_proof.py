@@ -19,11 +19,12 @@ from malha.topology.compile import compile_overlay, derive_routing
 from malha.wireguard.device import Device, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
 from tests.builders import a_public_key
+from tests.effort import examples
 from tests.naive_proof import arrives, pair_works
 from tests.property.strategies import overlays
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(overlays())
 def test_exactly_the_pairs_that_have_a_path_are_reachable(overlay: Overlay) -> None:
     states = compile_overlay(overlay)
@@ -38,7 +39,7 @@ def test_exactly_the_pairs_that_have_a_path_are_reachable(overlay: Overlay) -> N
                 assert unreachable == (not paths.path(a, b)), (names[a], names[b], proof.failures)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(overlays(max_nodes=7), st.randoms(use_true_random=False))
 def test_the_naive_model_agrees_on_every_pair_of_a_broken_fleet(
     overlay: Overlay, rng: random.Random
@@ -57,7 +58,7 @@ def test_the_naive_model_agrees_on_every_pair_of_a_broken_fleet(
     assert proof.reachable == proof.pairs - len(failed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(overlays(max_nodes=7), st.randoms(use_true_random=False))
 def test_walk_and_the_naive_model_agree_leg_by_leg(overlay: Overlay, rng: random.Random) -> None:
     states = list(compile_overlay(overlay).values())
@@ -72,7 +73,7 @@ def test_walk_and_the_naive_model_agree_leg_by_leg(overlay: Overlay, rng: random
                     assert (drop is None) == arrives(states, a, b, family)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(overlays(), st.randoms(use_true_random=False))
 def test_an_address_that_nobody_owns_neither_loops_nor_leaks(
     overlay: Overlay, rng: random.Random
@@ -104,7 +105,7 @@ def _ends_without_loop(states: Sequence[NodeState], here: int, address: object) 
             return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(overlays(), st.randoms(use_true_random=False))
 def test_every_single_fault_on_a_used_link_is_noticed(overlay: Overlay, rng: random.Random) -> None:
     states = list(compile_overlay(overlay).values())

@@ -74,7 +74,9 @@ def _state(
     names: Mapping[PublicKey, str],
     endpoint: Endpoint | None,
 ) -> NodeState:
-    peers = tuple(_peer(section, names) for section in file.peers)
+    # A key that stands twice is one peer: wg(8) lets the later section replace the earlier.
+    sections = {section.public_key: section for section in file.peers}
+    peers = tuple(_peer(section, names) for section in sections.values())
     routes = {prefix for peer in peers for prefix in peer.allowed_ips}
     is_routed = file.table is None or file.table.lower() == "auto"
     device = Device(

@@ -55,6 +55,7 @@ class Device:
     public_key: PublicKey
     addresses: tuple[Interface, ...]
     peers: tuple[Peer, ...]
+    """No key twice: WireGuard knows a peer by its key."""
     routes: tuple[Prefix, ...]
     """Kernel routes into this device, sorted. Cryptokey routing alone moves nothing: without
     a kernel route a packet never reaches the device."""

@@ -24,9 +24,10 @@ from malha.changes.uapi_text import render_changes
 from malha.wireguard.device import Device, Forwarding, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PrivateKey
+from tests.effort import examples
 from tests.unit.changes.node_states import a_peer, key, states
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=examples(40))
 """The tests without root stay under ten seconds together."""
 
 NET = ip_network("10.0.0.0/24")

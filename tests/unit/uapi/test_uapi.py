@@ -14,8 +14,9 @@ from malha.wireguard.device import Device, Peer, prefix_order
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PrivateKey, PublicKey
 from malha.wireguard.uapi import parse_get, render_set
+from tests.effort import examples
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=examples(40))
 """The tests without root stay under ten seconds together."""
 
 KEY = PublicKey(bytes(range(32)))

@@ -11,12 +11,12 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from tests.unit.wan.packets import echo, ends, has_right_checksums, ipv4, port_unreachable, tcp, udp
 
 from malha.errors import InputError
 from malha.lab.wan import nat
 from malha.lab.wan.routing import Underlay
 from malha.lab.wan.settings import LinkSettings, Nat, NatBehaviour
+from tests.unit.wan.packets import echo, ends, has_right_checksums, ipv4, port_unreachable, tcp, udp
 
 S = 1_000_000_000
 EIM = NatBehaviour.ENDPOINT_INDEPENDENT

@@ -5,10 +5,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.wan.packets import has_right_checksums, ipv4, naive_sum, udp
 
 from malha.lab.wan.oversize import build_too_big, fragment
 from malha.lab.wan.packet import parse_header
+from tests.unit.wan.packets import has_right_checksums, ipv4, naive_sum, udp
 
 V4 = ("192.0.2.1", 1000), ("203.0.113.9", 2000)
 V6 = ("2001:db8::1", 1000), ("2001:db8::2", 2000)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.wan.packets import echo, ipv4, naive_sum, tcp, udp
 
 from malha.lab.wan.packet import (
     Ports,
@@ -14,6 +13,7 @@ from malha.lab.wan.packet import (
     parse_quoted_header,
     read_ports,
 )
+from tests.unit.wan.packets import echo, ipv4, naive_sum, tcp, udp
 
 A, B = ("192.0.2.1", 1000), ("203.0.113.9", 2000)
 

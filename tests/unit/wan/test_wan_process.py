@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.unit.wan.packets import ends, udp
 
 from malha.errors import InputError, InternalError
 from malha.lab.waiting import wait_for
 from malha.lab.wan import DropCause, LinkSettings, LinkStats, Nat, Wan
+from tests.unit.wan.packets import ends, udp
 
 A, B = ("192.0.2.1", 1), ("203.0.113.1", 2)
 TIMEOUT_S = 10.0

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.wan.packets import echo, ends, has_right_checksums, ipv4, port_unreachable, tcp, udp
 
 from malha.lab.wan.mapping import Flow
 from malha.lab.wan.packet import parse_header
 from malha.lab.wan.rewrite import End, rewrite_address, rewrite_end, rewrite_error
+from tests.unit.wan.packets import echo, ends, has_right_checksums, ipv4, port_unreachable, tcp, udp
 
 addresses = st.ip_addresses(v=4).map(str)
 ports = st.integers(0, 65535)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.wan.packets import echo, ipv4, udp
 
 from malha.errors import InputError
 from malha.lab.wan.routing import Underlay
 from malha.lab.wan.settings import LinkSettings, Nat
 from malha.lab.wan.stats import DropCause
+from tests.effort import examples
+from tests.unit.wan.packets import echo, ipv4, udp
 
 MS = 1_000_000
 A, B = ("192.0.2.1", 1), ("203.0.113.1", 2)
@@ -204,7 +205,7 @@ def garbage(draw: st.DrawFn) -> bytes:
     return bytes(packet)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), garbage()), max_size=8),
     st.sampled_from([LinkSettings(), LinkSettings(mtu=100), LinkSettings(mtu=100, icmp=False)]),
