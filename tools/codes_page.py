@@ -21,6 +21,7 @@ WG_QUICK_CODES = {
     "bad-key": "a key is missing or not 44 characters of base64; its text is not repeated",
     "bad-mtu": "an MTU is out of range",
     "bad-port": "a ListenPort is out of range",
+    "key-not-in-file": "a hook reads the private key on the node: the machine cannot be proven",
     "no-private-key": "the file has no [Interface] with a PrivateKey",
     "unknown-key": "a key that wg-quick does not know",
     "unknown-section": "a section other than [Interface] and [Peer]",

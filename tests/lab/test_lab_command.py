@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from malha.lab.state_dir import StateDir, state_dir
 from malha.lab.waiting import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("can_lab")]
@@ -152,6 +154,45 @@ def test_what_runs_inside_ends_with_the_lab(small: str, names: Callable[[str], s
     assert run_malha(["down", "--name", name]).returncode == 0
     assert inside.wait(20) == 128 + signal.SIGKILL
     inside.communicate()
+
+
+def test_whoever_asks_and_goes_away_does_no_harm(small: str, names: Callable[[str], str]) -> None:
+    name = names("rude")
+    assert run_malha(["up", "--name", name, "--overlay", small]).returncode == 0
+    place = state_dir(name)
+    ping = ["ping", "-c", "1", "-W", "5", "10.60.0.1"]
+    for words in (b"no JSON", b""):
+        _say_and_go(place, words)
+        assert run_malha(["run", "--name", name, "one", "--", *ping]).returncode == 0
+    _say_and_go(place, b'{"op": "down"}')
+    wait_for(lambda: not place.path.exists(), 20, what="the lab's end")
+
+
+def _say_and_go(place: StateDir, words: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(str(place.control))
+        connection.send(words)
+
+
+def test_a_lab_that_breaks_leaves_the_reason_in_its_log(
+    small: str, names: Callable[[str], str]
+) -> None:
+    name = names("broken")
+    assert run_malha(["up", "--name", name, "--overlay", small]).returncode == 0
+    (row,) = [
+        r for r in json.loads(run_malha(["list", "--json"]).stdout)["labs"] if r["name"] == name
+    ]
+    children = Path(f"/proc/{row['pid']}/task/{row['pid']}/children").read_text().split()
+    (keeper,) = [pid for pid in children if "keeper" in Path(f"/proc/{pid}/cmdline").read_text()]
+    (inner,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    os.kill(int(inner), signal.SIGKILL)
+    place = state_dir(name)
+    assert run_malha(["run", "--name", name, "one", "--", "true"]).returncode != 0
+    wait_for(lambda: not place.is_running, 20, what="the lab's end")
+    assert "the lab's keeper is gone" in place.log.read_text()
+    down = run_malha(["down", "--name", name])
+    assert (down.returncode, "had crashed" in down.stdout) == (0, True)
+    assert not place.path.exists()
 
 
 def test_no_lab_of_that_name() -> None:

@@ -98,6 +98,40 @@ def test_everything_ends_with_the_lab_process(number: int) -> None:
     wait_for(lambda: all(map(is_gone, family)), 20, what="the end of every process")
 
 
+INTERRUPTED = """
+import time
+from malha.lab.overlay_lab import OverlayLab
+from tests.lab.conftest import small_overlay
+with OverlayLab.prepare(small_overlay(4)).start() as lab:
+    print("up", flush=True)
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        lab.hosts["one"].run(["true"])
+"""
+
+
+def test_ctrl_c_reaches_the_lab_alone() -> None:
+    """A terminal sends it to the whole foreground group; the lab decides what ends, and when."""
+    victim = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+    assert victim.stdout is not None
+    try:
+        assert victim.stdout.readline() == "up\n"
+        os.killpg(victim.pid, signal.SIGINT)
+        _, errors = victim.communicate(timeout=20)
+    finally:
+        victim.kill()
+        victim.communicate()
+    assert (victim.returncode, errors) == (0, "")
+
+
 LIMITED = """
 from malha.lab.keeper.client import Keeper
 keeper = Keeper.start()
@@ -124,13 +158,13 @@ def test_a_raised_limit_is_put_back_after_a_crash() -> None:
 
 
 def test_closing_ends_everything(prepared: OverlayLab) -> None:
+    others = descendants(os.getpid())
     lab = prepared.start()
-    family = descendants(os.getpid()) - {os.getpid()}
-    assert len(family) >= 7, "the keeper and its parent, the WAN, five devices"
+    family = descendants(os.getpid()) - others
+    assert {lab.keeper.pid, lab.wan.pid} < family
+    assert len(family) >= 8, "the keeper and its parent, the WAN, five devices"
     lab.close()
-    assert all(map(is_gone, family & descendants(lab.keeper.pid)))
-    assert is_gone(lab.keeper.pid)
-    assert is_gone(lab.wan.pid)
+    assert all(map(is_gone, family))
     lab.close()
 
 
@@ -141,11 +175,26 @@ def test_nothing_is_left_open(prepared: OverlayLab) -> None:
     assert open_descriptors() <= before
 
 
-def test_the_machines_run_and_devices_stay_as_they_are(regional_lab: Lab) -> None:
-    assert regional_lab.hosts["one"].run(["ls", "/run/wireguard"]).split() == ["wg0.sock"]
-    assert not Path("/run/wireguard/wg0.sock").exists()
-    outside = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
-    assert "wg0" not in outside.stdout
+def the_machine() -> tuple[object, ...]:
+    """What a lab could have touched outside; a machine with a wg0 of its own passes too."""
+    words = (["ip", "-o", "link"], ["ip", "route"], ["ip", "rule"], ["cat", "/proc/mounts"])
+    told = (
+        subprocess.run(argv, capture_output=True, text=True, check=True).stdout for argv in words
+    )
+    return (sorted(Path("/run").glob("wireguard/*")), *told)
+
+
+def test_the_machines_run_and_devices_stay_as_they_are(prepared: OverlayLab) -> None:
+    before = the_machine()
+    with prepared.start() as lab:
+        assert lab.hosts["one"].run(["ls", "/run/wireguard"]).split() == ["wg0.sock"]
+        assert the_machine() == before
+    assert the_machine() == before
+
+
+def test_programs_get_no_descriptor_but_their_own(regional_lab: Lab) -> None:
+    """The fourth is that of the listed folder; a socket would let them listen to the lab."""
+    assert regional_lab.hosts["one"].run(["ls", "/proc/self/fd"]).split() == ["0", "1", "2", "3"]
 
 
 def test_two_labs_side_by_side(regional_lab: Lab, prepared: OverlayLab) -> None:

@@ -22,6 +22,7 @@ from malha.overlay.yaml_source import load_overlay
 from malha.proof.prove import prove
 from malha.render.wg_quick import render_all
 from malha.wireguard.device import Address, Forwarding, NodeState
+from tests.lab.conftest import small_overlay
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("can_lab")]
 
@@ -144,3 +145,18 @@ def test_a_key_that_stays_on_the_node_is_read_there(
         host.run(["wg-quick", "up", str(conf)])
     gru, hub = bare_lab.hosts["gru"], ipaddress.ip_address("10.50.0.1")
     wait_for(lambda: gru.try_run(["ping", "-c1", "-W1", str(hub)])[0] == 0, timeout_s=30)
+
+
+def test_an_ipv6_relays_file_keeps_router_advertisements(can_lab: None, tmp_path: Path) -> None:
+    """A cloud's IPv6 default route comes by them; a forwarding machine ignores them unless told."""
+    small = OverlayLab.prepare(small_overlay(6, endpoint_family=6))
+    hub = small.states()["hub"]
+    bare = {"hub": _without_wireguard(hub)}
+    _write(tmp_path, dict(render_all({"hub": hub}, small.keys)))
+    with Lab.start(bare, small.underlay, handshake_timeout_s=None) as lab:
+        host = lab.hosts["hub"]
+        settings = "/proc/sys/net/ipv6/conf"
+        assert host.run(["cat", f"{settings}/eth0/accept_ra"]) == "1\n"
+        host.run(["wg-quick", "up", str(tmp_path / "hub.conf")])
+        assert host.run(["cat", f"{settings}/all/forwarding"]) == "1\n"
+        assert host.run(["cat", f"{settings}/eth0/accept_ra"]) == "2\n"

@@ -36,7 +36,7 @@ def test_every_code_of_a_wg_quick_file_is_described() -> None:
     ]
     codes = {c.args[1].value for c in calls if isinstance(c.args[1], ast.Constant)}
     assert len(codes) > 5
-    assert codes | {"unreadable-file"} == CODES_PAGE["WG_QUICK_CODES"].keys()
+    assert codes | {"unreadable-file", "key-not-in-file"} == CODES_PAGE["WG_QUICK_CODES"].keys()
 
 
 def test_every_key_of_the_overlay_file_is_described() -> None:

@@ -12,7 +12,7 @@ from malha.cli.fleet_input import Fleet, read_fleet
 from malha.cli.output import json_option, note, print_json, print_table
 from malha.cli.overlay_file import overlay_option
 from malha.errors import Problem
-from malha.proof.codes import BY_NAME
+from malha.proof.codes import BY_NAME, Severity
 from malha.proof.prove import Failure, Proof, prove
 
 SHOWN_FAILURES = 20
@@ -40,8 +40,13 @@ def check(
         print_json(proof_tree(proof, fleet))
     else:
         _print_proof(proof, fleet, show_all=show_all)
-    has_errors = any(finding.severity == "error" for finding in proof.findings)
-    ctx.exit(1 if proof.failures or has_errors or fleet.flaws else 0)
+    ctx.exit(0 if _is_fine(proof, fleet) else 1)
+
+
+def _is_fine(proof: Proof, fleet: Fleet) -> bool:
+    findings = (*fleet.findings, *proof.findings)
+    has_errors = any(finding.severity == Severity.ERROR.value for finding in findings)
+    return not (proof.failures or has_errors or fleet.flaws)
 
 
 def proof_tree(proof: Proof, fleet: Fleet) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def _print_proof(proof: Proof, fleet: Fleet, *, show_all: bool) -> None:
         if left:
             click.echo(f"… and {left} more: --all prints them, --json gives them to machines")
         _print_causes(proof)
-    verdict = "ok" if proof.reachable == proof.pairs else "FAILED"
+    verdict = "ok" if _is_fine(proof, fleet) else "FAILED"
     click.echo(f"{verdict}: {proof.reachable} of {proof.pairs} pairs can talk, {proof.nodes} nodes")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from malha.wireguard.wg_quick import WgQuickFile, parse_wg_quick
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """A hundred thousand peers are some 20 MB."""
+
+_KEY_NOT_IN_FILE = (
+    "the private key is read on the node, so nobody can tell here which key is this machine's, "
+    "and it is left out: check the overlay file, or files rendered where the keys are"
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,12 @@ def _read_folder(folder: Path) -> Fleet:
 
 def _read_file(path: Path) -> tuple[WgQuickFile | None, list[Problem]]:
 
+    if not path.name.isprintable():
+        shown = path.with_name(ascii(path.name)[1:-1])
+        return None, [_unreadable(shown, "a name that cannot be printed: expected <node>.conf")]
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
+            return None, [_unreadable(path, "not a regular file")]
         with path.open("rb") as opened:
             raw = opened.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
@@ -111,7 +122,10 @@ def _read_file(path: Path) -> tuple[WgQuickFile | None, list[Problem]]:
     except UnicodeDecodeError:
         return None, [_unreadable(path, "not text in UTF-8")]
     file, flaws = parse_wg_quick(text)
-    return file, [Problem(str(path), f.line, 1, f.code, f.message) for f in flaws]
+    problems = [Problem(str(path), f.line, 1, f.code, f.message) for f in flaws]
+    if file.private_key is None and not problems:
+        problems.append(Problem(str(path), 0, 0, "key-not-in-file", _KEY_NOT_IN_FILE))
+    return file, problems
 
 
 def _unreadable(path: Path, why: str) -> Problem:

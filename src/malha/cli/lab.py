@@ -74,15 +74,21 @@ def up(name: str, path: str, topology: str | None, as_json: bool) -> None:
 @_NAME
 @_JSON
 def down(name: str, as_json: bool) -> None:
-    """Stop a lab; every process and namespace of it ends."""
+    """Stop a lab; every process and namespace of it ends. Of one that crashed, which has none
+    left, the folder with its log goes."""
     from malha.lab.control import ask
     from malha.lab.state_dir import state_dir
 
-    ask(state_dir(name), {"op": "down"})
+    place = state_dir(name)
+    was_stale = place.remove_if_stale()
+    if not was_stale:
+        ask(place, {"op": "down"})
     if as_json:
         _answer({"name": name, "stopped": True})
     else:
-        click.echo(f"lab {name}: stopped")
+        click.echo(
+            f"lab {name}: " + ("had crashed; its log is removed" if was_stale else "stopped")
+        )
 
 
 @lab.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -122,7 +128,7 @@ def list_labs(as_json: bool) -> None:
 
 def _details(row: dict[str, Any]) -> str:
     if not row["running"]:
-        return "crashed; the next `malha lab up` of this name replaces it"
+        return "crashed; `malha lab up` of this name replaces it, `malha lab down` removes it"
     return f"{row['overlay']}, {row['topology']}, {len(row['nodes'])} nodes"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import malha
-from malha.errors import InputError
+from malha.errors import InputError, OtherSideError
 from malha.lab.demo import DOCUMENT_MS, Demo, Stage, run_demo
 from malha.lab.flows import FlowResult
 from malha.lab.ping import Pair
@@ -32,7 +32,10 @@ def show_demo(path: str | None, *, as_json: bool) -> int:
             if not progress.is_terminal:
                 click.echo(text, err=True)
 
-        demo = run_demo(overlay, on_step)
+        try:
+            demo = run_demo(overlay, on_step)
+        except TimeoutError as error:
+            raise OtherSideError(f"{error}; is this machine busy? Try again") from error
     if as_json:
         click.echo(json.dumps(_to_json(demo), ensure_ascii=False))
     else:

@@ -93,6 +93,11 @@ def _say(error: MalhaError, *, as_json: bool) -> None:
         )
 
 
+def _drop_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the interpreter's end does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> NoReturn:
     """Run malha with this process's arguments, and end with its exit code."""
     as_json = "--json" in sys.argv[1:]
@@ -113,6 +118,15 @@ def main() -> NoReturn:
         code = 130
     except BrokenPipeError:
         # The reader (head, less) has gone; what it wanted is what it got.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         code = 0
+    except OSError as error:
+        # What no command foresees: a path too long for the kernel, a folder of another user's,
+        # a full disk behind stdout.
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else "writing the answer: "
+        unusable = InputError(f"{place}{(error.strerror or str(error)).lower()}")
+        _say(unusable, as_json=as_json and bool(error.filename))
+        if not error.filename:
+            _drop_stdout()
+        code = unusable.exit_code
     sys.exit(code)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from malha.cli.fleet_input import Fleet, read_fleet
-from malha.cli.output import json_option, print_json
+from malha.cli.output import json_option, note, print_json
 from malha.cli.overlay_file import overlay_option
 from malha.errors import InputError
 from malha.proof.walk import Step, Walk, walk
@@ -29,6 +29,8 @@ def path(ctx: click.Context, source: str, target: str, overlay_path: Path, as_js
     not arrive.
     """
     fleet = read_fleet(overlay_path)
+    for flaw in fleet.flaws:
+        note(f"error    {flaw}")
     world = World(fleet.states)
     a, b = _index(world, source), _index(world, target)
     if a == b:

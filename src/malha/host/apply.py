@@ -21,7 +21,12 @@ from malha.host import ip_batch
 from malha.host.default_route import apply_default_rules
 from malha.host.device import configure_device, create_device, remove_device, tell_device
 from malha.host.machine import Machine
-from malha.render.nftables import REMOVE_FORWARDING, forwarding_settings, render_forwarding
+from malha.render.nftables import (
+    REMOVE_FORWARDING,
+    forwarding_script,
+    forwarding_settings,
+    render_forwarding,
+)
 from malha.wireguard.device import Device, NodeState
 
 
@@ -116,24 +121,13 @@ def apply_forwarding(machine: Machine, state: NodeState) -> None:
     """Put the node's own firewall table in place, then switch forwarding on where it relays."""
     machine.run(["nft", "-f", "-"], input=render_forwarding(state))
     settings = forwarding_settings(state)
-    script = _settings_script(settings) if settings else _inherited_script(state)
-    if script:
-        machine.run(["sh", "-eu"], input=script)
+    lines = forwarding_script(settings) if settings else tuple(_inherited_lines(state))
+    if lines:
+        machine.run(["sh", "-eu"], input="\n".join(lines) + "\n")
 
 
-def _inherited_script(state: NodeState) -> str:
+def _inherited_lines(state: NodeState) -> Iterator[str]:
     """Give the devices of a node that relays nothing what any new device of it would have."""
     folder = "/proc/sys/net/ipv4/conf"
     names = (shlex.quote(device.name) for device in state.devices)
-    return "".join(f"cat {folder}/default/forwarding > {folder}/{n}/forwarding\n" for n in names)
-
-
-def _settings_script(settings: Sequence[tuple[str, str]]) -> str:
-    lines = [f"echo {shlex.quote(v)} > {shlex.quote(f'/proc/sys/{path}')}" for path, v in settings]
-    if any(path.startswith("net/ipv6/") for path, _ in settings):
-        # A forwarding machine ignores router advertisements unless accept_ra is 2, and clouds
-        # hand out the IPv6 default route by them. Source: ip-sysctl.rst, accept_ra.
-        keep = "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do "
-        keep += 'if [ "$(cat "$f")" = 1 ]; then echo 2 > "$f"; fi; done'
-        lines.insert(0, keep)
-    return "\n".join(lines) + "\n"
+    yield from (f"cat {folder}/default/forwarding > {folder}/{name}/forwarding" for name in names)

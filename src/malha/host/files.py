@@ -56,7 +56,7 @@ def _replace(target: Path, content: bytes, mode: int | None) -> None:
         with suppress(FileNotFoundError):
             Path(name).unlink()
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _copy_owner_and_mode(descriptor: int, target: Path, mode: int | None) -> None:
@@ -70,8 +70,8 @@ def _copy_owner_and_mode(descriptor: int, target: Path, mode: int | None) -> Non
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if mode is None else mode)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this the new name may be lost in a power cut, though the content is on disk.
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk: a new one may else be lost in a power cut, content and all."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

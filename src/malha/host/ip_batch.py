@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from malha.render.wg_quick import UNREACHABLE_METRIC
 from malha.wireguard.device import Device, Interface, NodeState, Prefix
-
-UNREACHABLE_METRIC = 65535
-"""Above every metric in use, so that a route of the same prefix always wins over "unreachable"."""
-
 
 EXIT_TABLE = 51820
 """Default routes into a device stand here, away from the underlay's own; see `default_route`."""

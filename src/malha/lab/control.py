@@ -31,7 +31,7 @@ def ask(place: StateDir, request: dict[str, Any]) -> tuple[dict[str, Any], list[
     except OSError as error:
         raise OtherSideError(f"the lab {place.name} does not answer: {error}") from error
     if received is None:
-        raise OtherSideError(f"the lab {place.name} ended; its log was {place.log}")
+        raise OtherSideError(f"the lab {place.name} ended; if it broke, {place.log} says why")
     if "error" in received[0]:
         raise InputError(received[0]["error"])
     return received

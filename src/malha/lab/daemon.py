@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -44,7 +45,7 @@ def start_daemon(place: StateDir, start: Callable[[], Lab], facts: dict[str, Any
     with ours:
         received = wire.receive(ours)
     if received is None:
-        raise OtherSideError("the lab ended before it was up")
+        raise OtherSideError(f"the lab ended before it was up; {place.log} says why")
     if "error" in received[0]:
         failure = MalhaError(received[0]["error"])
         failure.exit_code = received[0]["exit_code"]
@@ -64,6 +65,9 @@ def _become_daemon(
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = _run(place, start, facts, ready)
+    except BaseException:
+        # The folder stays, with this in its log: `lab list` calls such a lab crashed.
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -87,28 +91,31 @@ def _run(
             ready.close()
             _serve(listener, lab, facts)
     except (MalhaError, TimeoutError, ValueError, OSError) as error:
+        if ready.fileno() < 0:  # it was up, and nobody waits to be told any more
+            raise
         exit_code = getattr(error, "exit_code", 1)
         with contextlib.suppress(OSError):
             wire.send(ready, {"error": str(error), "exit_code": exit_code})
+        place.remove()
         return exit_code
     except SystemExit:
         pass
-    finally:
-        place.remove()
+    place.remove()
     return 0
 
 
 def _serve(listener: socket.socket, lab: Lab, facts: dict[str, Any]) -> None:
-    """Answer until somebody asks for the end."""
+    """Answer until somebody asks for the end; whoever asks nonsense gets no answer."""
     while True:
         connection, _ = listener.accept()
         connection.settimeout(_REQUEST_TIMEOUT_S)
-        with connection, contextlib.suppress(OSError):
+        with connection, contextlib.suppress(OSError, ValueError):
             received = wire.receive(connection)
             request = received[0] if received else {}
             if request.get("op") == "down":
                 lab.close()
-                wire.send(connection, {})
+                with contextlib.suppress(OSError):  # whoever asked may have gone
+                    wire.send(connection, {})
                 return
             _answer(connection, lab, facts, request)
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from malha.errors import InputError
+from malha.errors import InputError, MissingError
 from malha.lab.waiting import wait_for
 
 _LOOKING_S = 0.2
@@ -72,19 +72,44 @@ class StateDir:
 
         Raises:
             InputError: when a lab of this name runs.
+            MissingError: when there is no folder for labs to be in.
         """
-        _make_private(self.path.parent)
-        _make_private(self.path)
-        fd = self._open_lock(os.O_RDWR | os.O_CREAT)
+        root = self.path.parent
+        try:
+            _make_private(root)
+        except FileNotFoundError as error:
+            message = f"running labs are kept in {root}, and there is no {root.parent}"
+            raise MissingError(message, mend=f"mkdir -m 0700 {root.parent}") from error
         try:
             # Somebody who only looks holds the lock for an instant: `is_running`.
-            wait_for(lambda: _is_locked_by_us(fd), _LOOKING_S, interval_s=0.02)
+            fds = wait_for(self._try_take, _LOOKING_S, interval_s=0.02)
         except TimeoutError:
-            os.close(fd)
             message = f"a lab named {self.name} runs: malha lab down --name {self.name}"
             raise InputError(message) from None
         self.control.unlink(missing_ok=True)  # what a crashed daemon left
-        return fd
+        return fds[0]
+
+    def _try_take(self) -> list[int]:
+        """Give the lock's descriptor, or none while somebody else holds it."""
+        try:
+            _make_private(self.path)
+            fd = self._open_lock(os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:  # a daemon that ends removed the folder in between
+            return []
+        # The lock of a file that such a daemon has removed keeps nobody out.
+        if _is_locked_by_us(fd) and _is_file_of(fd, self.path / "lock"):
+            return [fd]
+        os.close(fd)
+        return []
+
+    def remove_if_stale(self) -> bool:
+        """Remove what a crashed daemon left; False when there is nothing, or a lab runs."""
+        if not self.path.is_dir() or self.is_running:
+            return False
+        lock = self.take()
+        self.remove()
+        os.close(lock)
+        return True
 
     def remove(self) -> None:
         """Remove the folder; only who holds the lock may."""
@@ -118,6 +143,13 @@ def _is_locked_by_us(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_file_of(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _make_private(path: Path) -> None:

@@ -81,7 +81,7 @@ def derive_underlay(overlay: Overlay) -> Underlay:
     """Build the planet on which this overlay runs in the lab.
 
     Raises:
-        InputError: when two nodes share one address, or an endpoint is link-local.
+        InputError: when two nodes share one address or name, or an endpoint is link-local.
     """
     literal = _literal_addresses(overlay)
     dialled = {ip_address(address).version for address in literal.values()}
@@ -100,15 +100,21 @@ def derive_underlay(overlay: Overlay) -> Underlay:
 
 def _literal_addresses(overlay: Overlay) -> dict[str, str]:
     found: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for node in overlay.nodes:
-        if node.endpoint is None or node.endpoint.family is None:
+        if node.endpoint is None:
             continue
         host = node.endpoint.host
         if "%" in host:
             raise InputError(f"{node.name}: the lab has no link-local endpoints ({host})")
-        if host in found.values():
-            raise InputError(f"{node.name}: the lab cannot give {host} to two nodes")
-        found[node.name] = host
+        if host in seen:
+            raise InputError(
+                f"{node.name}: the lab cannot give {host} to two nodes; it also belongs to "
+                f"{seen[host]}, and port forwarding is not emulated"
+            )
+        seen[host] = node.name
+        if node.endpoint.family is not None:
+            found[node.name] = host
     return found
 
 

@@ -8,17 +8,15 @@ what is allowed, and never repeats a text that could be a private key.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from malha.errors import InputError
+from malha.wireguard.keys import may_hold_key
 
 Path: TypeAlias = tuple[str | int, ...]
 
-# A WireGuard key is 43 characters and `=` in base64, 64 in hexadecimal; shorter runs are safe.
-_KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 _MAX_SHOWN_CHARACTERS = 60
 
 
@@ -91,7 +89,7 @@ def shown(value: object, *, quote: str = "'") -> str:
     if isinstance(value, list):
         return "a list"
     text = str(value)
-    if _KEY_LIKE.search(text):
+    if may_hold_key(text):
         return "(hidden: it may hold a key)"
     text = text.encode("unicode_escape").decode() if not text.isprintable() else text
     if len(text) > _MAX_SHOWN_CHARACTERS:

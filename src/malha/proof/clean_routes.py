@@ -18,7 +18,8 @@ class CleanRoutes:
     def __init__(self) -> None:
         self._known: dict[tuple[int, int, int], bool] = {}
         self._last: Device | None = None
-        """The last device whose answer was yes."""
+        """The last device whose answer was yes, and that has one route for each allowed IP:
+        then one swapped together with the other leaves the rest as it was."""
         self._last_longest = -1
 
     def are_allowed_ips(self, state: NodeState, device: Device) -> bool:
@@ -28,8 +29,9 @@ class CleanRoutes:
         longest = max((prefix.prefixlen for prefix in state.unreachable), default=0)
         key = id(device.peers), id(device.routes), longest
         if key not in self._known:
-            self._known[key] = self._follows_last(device, longest) or _covers(device, longest)
-            if self._known[key]:
+            follows = self._follows_last(device, longest)
+            self._known[key] = follows or _covers(device, longest)
+            if follows or (self._known[key] and _names_each_once(device)):
                 self._last, self._last_longest = device, longest
         return self._known[key]
 
@@ -55,3 +57,8 @@ def _covers(device: Device, longest: int) -> bool:
     if not same and set(device.routes) != set(allowed):
         return False
     return all(prefix.prefixlen >= longest for prefix in device.routes)
+
+
+def _names_each_once(device: Device) -> bool:
+    allowed = sum(len(peer.allowed_ips) for peer in device.peers)
+    return allowed == len(device.routes) == len(set(device.routes))

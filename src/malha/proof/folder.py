@@ -10,7 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 from malha.wireguard.device import DEFAULT_DEVICE, Device, Forwarding, NodeState, Peer, Prefix
 from malha.wireguard.endpoint import Endpoint
@@ -24,17 +26,19 @@ ASSUMPTIONS = (
     "no firewall outside the files drops WireGuard's port or forwarded packets",
 )
 
+# IPv4 forwards by the device a packet came in on, so another device's switch says nothing here.
+_OURS = r"(?:all|%i|wg[^\s=./]*)"
 _FORWARDING = {
     4: re.compile(
-        r"net[./]ipv4[./](?:ip_forward|conf[./][^\s=]+[./]forwarding)\s*=\s*1"
-        r"|echo\s+[\"']?1[\"']?\s*>+\s*/proc/sys/net/ipv4/(?:ip_forward|conf/\S+/forwarding)"
+        rf"net[./]ipv4[./](?:ip_forward|conf[./]{_OURS}[./]forwarding)\s*=\s*1"
+        rf"|echo\s+[\"']?1[\"']?\s*>+\s*/proc/sys/net/ipv4/(?:ip_forward|conf/{_OURS}/forwarding)"
     ),
     6: re.compile(
         r"net[./]ipv6[./]conf[./]all[./]forwarding\s*=\s*1"
         r"|echo\s+[\"']?1[\"']?\s*>+\s*/proc/sys/net/ipv6/conf/all/forwarding"
     ),
 }
-_UNREACHABLE = re.compile(r"\bip\b.*\broute\s+(?:add|replace)\s+unreachable\s+(\S+)")
+_UNREACHABLE = re.compile(r"\bip\b[^;&|]*\broute\s+(?:add|replace)\s+unreachable\s+([^\s;&|]+)")
 
 
 def states_of_files(
@@ -74,9 +78,7 @@ def _state(
     names: Mapping[PublicKey, str],
     endpoint: Endpoint | None,
 ) -> NodeState:
-    # A key that stands twice is one peer: wg(8) lets the later section replace the earlier.
-    sections = {section.public_key: section for section in file.peers}
-    peers = tuple(_peer(section, names) for section in sections.values())
+    peers = tuple(_peer(section, names) for section in _merged(file.peers))
     routes = {prefix for peer in peers for prefix in peer.allowed_ips}
     is_routed = file.table is None or file.table.lower() == "auto"
     device = Device(
@@ -100,6 +102,21 @@ def _state(
     )
 
 
+def _merged(sections: Iterable[PeerSection]) -> Iterable[PeerSection]:
+    """One section for each key, as wg(8) leaves it when a file names a peer twice: the later
+    section's allowed IPs replace the earlier's, and what it does not say stays as it was."""
+    found: dict[PublicKey, PeerSection] = {}
+    for section in sections:
+        before = found.get(section.public_key, section)
+        found[section.public_key] = replace(
+            section,
+            preshared_key=section.preshared_key or before.preshared_key,
+            endpoint=section.endpoint or before.endpoint,
+            persistent_keepalive_s=section.persistent_keepalive_s or before.persistent_keepalive_s,
+        )
+    return found.values()
+
+
 def _peer(section: PeerSection, names: Mapping[PublicKey, str]) -> Peer:
     fallback = section.comment or f"{str(section.public_key)[:8]}…"
     return Peer(
@@ -115,10 +132,7 @@ def _peer(section: PeerSection, names: Mapping[PublicKey, str]) -> Peer:
 def _unreachable(hooks: list[str]) -> tuple[Prefix, ...]:
     found: list[Prefix] = []
     for hook in hooks:
-        match = _UNREACHABLE.search(hook)
-        if match is not None:
-            try:
-                found.append(ipaddress.ip_network(match[1], strict=False))
-            except ValueError:
-                continue  # a variable or a name: nothing that can be relied on
+        for prefix in _UNREACHABLE.findall(hook):
+            with suppress(ValueError):  # a variable or a name: nothing that can be relied on
+                found.append(ipaddress.ip_network(prefix, strict=False))
     return tuple(found)

@@ -48,6 +48,8 @@ class OwnerRows:
         gone, come, owner = facts.host[old], facts.host[new], facts.owner[new]
         if NOWHERE in (gone, come) or owner == SEVERAL:
             return None
+        if come != gone and last.row[come] != last.base[come]:
+            return None  # two peers would name the host, and taking one away leaves the other
         row = last.row.copy()
         row[gone] = last.base[gone]
         row[come] = owner
@@ -72,5 +74,7 @@ class OwnerRows:
         for place, owner in zip(hosts, owners, strict=True):
             row[place] = owner  # those without a host write to the last place, which goes
         row.pop()
-        self._last = _Painted(peers, row, base)
+        named = [place for place in hosts if place != NOWHERE]
+        if len(set(named)) == len(named):
+            self._last = _Painted(peers, row, base)
         return row

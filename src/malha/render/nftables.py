@@ -9,6 +9,7 @@ Source: nft(8); Documentation/networking/ip-sysctl.rst of Linux.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from malha.wireguard.device import Forwarding, NodeState, Prefix
@@ -17,6 +18,14 @@ FORWARDING_TABLE = "inet malha"
 
 REMOVE_FORWARDING = f"table {FORWARDING_TABLE}\ndelete table {FORWARDING_TABLE}\n"
 """Removes the table whether it exists or not: the first line makes sure that it does."""
+
+KEEP_ROUTER_ADVERTISEMENTS = (
+    "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do "
+    'if [ "$(cat "$f")" = 1 ]; then echo 2 > "$f"; fi; done'
+)
+"""Shell, to run before IPv6 forwarding is switched on: a forwarding machine ignores router
+advertisements unless accept_ra is 2, and clouds hand out the IPv6 default route by them.
+Source: ip-sysctl.rst, accept_ra."""
 
 _PROTOCOL = {4: "ipv4", 6: "ipv6"}
 _HEADER = {4: "ip", 6: "ip6"}
@@ -73,6 +82,16 @@ def _elsewhere(subnets: Sequence[Prefix], family: int) -> str:
     if not subnets:
         return ""
     return f"{_HEADER[family]} daddr != {{ {', '.join(map(str, subnets))} }} "
+
+
+def forwarding_script(settings: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Give the shell lines, one a command, that make `forwarding_settings` so."""
+    lines = tuple(
+        f"echo {shlex.quote(value)} > {shlex.quote(f'/proc/sys/{path}')}"
+        for path, value in settings
+    )
+    is_ipv6 = any(path.startswith("net/ipv6/") for path, _ in settings)
+    return (KEEP_ROUTER_ADVERTISEMENTS, *lines) if is_ipv6 else lines
 
 
 def forwarding_settings(

@@ -11,8 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from malha.render.nftables import FORWARDING_TABLE, forwarding_settings, render_forwarding
-from malha.wireguard.device import Device, Forwarding, NodeState, Peer, Prefix
+from malha.render.nftables import (
+    FORWARDING_TABLE,
+    forwarding_script,
+    forwarding_settings,
+    render_forwarding,
+)
+from malha.wireguard.device import Forwarding, NodeState, Peer, Prefix
 from malha.wireguard.keys import PrivateKey
 from malha.wireguard.wg_quick import Hook, render_interface, render_peer
 
@@ -72,9 +77,9 @@ def _hooks(
         rules = " ".join(_one_line(render_forwarding(relay, devices=("%i",))))
         settings = forwarding_settings(relay, devices=("%i",))
         hooks += [
-            # The filter stands before forwarding is switched on, and goes after it is off.
+            # The filter stands before forwarding is switched on, and goes after the device.
             Hook("PreUp", f"nft '{rules}'"),
-            *(Hook("PostUp", f"echo {value} > /proc/sys/{path}") for path, value in settings),
+            *(Hook("PostUp", line) for line in forwarding_script(settings)),
             Hook("PostDown", f"nft delete table {FORWARDING_TABLE} 2>/dev/null || true"),
         ]
     return tuple(hooks)
@@ -94,9 +99,3 @@ def render_all(
     sections: dict[int, str] = {}
     for name, state in states.items():
         yield name, render_wg_quick(state, private_keys.get(name), sections)
-
-
-def device_file_name(state: NodeState, device: Device) -> str:
-    """`<node>.conf` for a node's first device, `<node>.<device>.conf` for further ones."""
-    first = device is state.devices[0]
-    return f"{state.name}.conf" if first else f"{state.name}.{device.name}.conf"

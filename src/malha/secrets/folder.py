@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from malha.errors import InputError
+from malha.host.files import sync_folder
 from malha.secrets.keys import make_private_key
 from malha.wireguard.keys import PrivateKey
 
@@ -87,9 +89,10 @@ def make_key(folder: Path, node: str) -> PrivateKey:
     """
     key = make_private_key()
     path = key_file(folder, node)
-    unfinished = path.with_name(f".{node}.{os.getpid()}.key")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # mkstemp makes it 0600, under a name that no killed run has left behind.
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=f".{node}.", suffix=".key")
+        unfinished = Path(name)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(f"{key.reveal()}\n")
@@ -97,6 +100,8 @@ def make_key(folder: Path, node: str) -> PrivateKey:
                 os.fsync(file.fileno())
             # link(2) refuses an existing name: whole or not at all, and never an overwrite.
             os.link(unfinished, path)
+            # Else a power cut could lose the key whose public half is in the overlay by then.
+            sync_folder(folder)
         finally:
             unfinished.unlink()
     except FileExistsError:

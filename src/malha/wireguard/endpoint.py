@@ -84,6 +84,6 @@ def parse_port(text: str) -> int:
     Raises:
         ValueError: when it is no number, or out of range.
     """
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError(f"port {text!r} is not a number from 1 to 65535")
     return int(text)

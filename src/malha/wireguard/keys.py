@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import final
 
 KEY_BYTES = 32
@@ -11,6 +12,16 @@ KEY_BYTES = 32
 
 KEY_TEXT_CHARACTERS = 44
 """Length of a key in wg(8)'s base64 text, the trailing `=` included."""
+
+_KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}")
+
+
+def may_hold_key(text: str) -> bool:
+    """Whether a text must not be repeated in a message, because a key could be part of it.
+
+    A key is 43 characters and `=` in base64, 64 in hexadecimal; shorter runs are safe.
+    """
+    return bool(_KEY_LIKE.search(text))
 
 
 def _decode(text: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from malha.wireguard.device import Device, Interface, Peer, Prefix
 from malha.wireguard.endpoint import Endpoint, parse_endpoint, parse_port
-from malha.wireguard.keys import PresharedKey, PrivateKey, PublicKey
+from malha.wireguard.keys import PresharedKey, PrivateKey, PublicKey, may_hold_key
 
 MAX_KEEPALIVE_S = 65535
 """Source: wg(8), PersistentKeepalive is 16 bits."""
@@ -147,7 +147,7 @@ def _parse_prefix(text: str) -> Prefix:
 def _parse_keepalive(text: str) -> int | None:
     if text.lower() == "off" or text == "0":
         return None
-    if not (text.isascii() and text.isdigit()) or int(text[:6]) > MAX_KEEPALIVE_S:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MAX_KEEPALIVE_S:
         raise ValueError(f"{text!r} is not `off` or seconds from 0 to {MAX_KEEPALIVE_S}")
     return int(text)
 
@@ -184,7 +184,7 @@ class _Reader:
             self._open(number, section)
             return
         if comment and self.peer is not None and not self.peer["comment"]:
-            self.peer["comment"] = comment
+            self.peer["comment"] = "" if may_hold_key(comment) else comment
         if not content:
             return
         key, equals, value = content.partition("=")
@@ -257,6 +257,8 @@ class _Reader:
             return None
 
     def _flaw(self, number: int, code: str, message: str) -> None:
+        if may_hold_key(message):
+            message = "this cannot be used here, and is not repeated: it may hold a key"
         self.flaws.append(Flaw(number, code, message))
 
     def _close_peer(self) -> None:

@@ -8,10 +8,11 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from malha.changes.diff import diff
-from malha.host.apply import apply_changes, bring_up, tear_down
+from malha.host.apply import apply_changes, apply_forwarding, bring_up, tear_down
 from malha.host.device import read_device, tell_device
 from malha.host.kernel import wg_set_commands
 from malha.render.nftables import REMOVE_FORWARDING, forwarding_settings, render_forwarding
+from malha.render.wg_quick import render_wg_quick
 from malha.wireguard.device import Device, Forwarding, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
 from malha.wireguard.keys import PresharedKey, PublicKey
@@ -197,3 +198,13 @@ def test_an_exit_does_not_translate_what_goes_to_its_own_subnets() -> None:
     text = render_forwarding(replace(STATE, forwarding=forwarding))
     assert "ip daddr != { 172.16.0.0/16 } masquerade" in text
     assert "ct state established,related accept" in text
+
+
+def test_ipv6_forwarding_keeps_the_default_route_of_router_advertisements() -> None:
+    """In every way of switching it on, and before it is on: the kernel drops the route then."""
+    relay = replace(STATE, forwarding=Forwarding((6,)))
+    machine = FakeMachine(has_kernel_wireguard=False)
+    apply_forwarding(machine, relay)
+    for text in (machine.inputs[-1], render_wg_quick(relay, None)):
+        assert 0 < text.index("echo 2 > ") < text.index("/proc/sys/net/ipv6/conf/all/forwarding")
+    assert "accept_ra" not in render_wg_quick(replace(STATE, forwarding=Forwarding((4,))), None)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from malha.errors import InputError, MissingError
+from malha.cli import lab_demo
+from malha.errors import InputError, MissingError, OtherSideError
 from malha.lab import missing, ping, state_dir
 from malha.lab.flow_station import Receiving
 from malha.lab.limits import inotify_instances
@@ -154,6 +155,17 @@ def test_a_stale_lab_is_taken_over() -> None:
 
 
 @pytest.mark.usefixtures("_own_root")
+def test_only_what_a_crash_left_is_removed_as_stale() -> None:
+    place = state_dir.state_dir("one")
+    assert not place.remove_if_stale()
+    lock = place.take()
+    assert not place.remove_if_stale()
+    os.close(lock)
+    assert place.remove_if_stale()
+    assert not place.path.exists()
+
+
+@pytest.mark.usefixtures("_own_root")
 def test_a_folder_that_others_can_enter_is_refused() -> None:
     place = state_dir.state_dir("one")
     place.path.mkdir(parents=True)
@@ -166,3 +178,43 @@ def test_a_folder_that_others_can_enter_is_refused() -> None:
 def test_a_lab_is_called_something_harmless(name: str) -> None:
     with pytest.raises(InputError, match="a lab's name"):
         state_dir.state_dir(name)
+
+
+@pytest.mark.usefixtures("_own_root")
+def test_a_lock_whose_folder_was_removed_meanwhile_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`lab down` and `lab up` at once: the old daemon removes what the new one has just opened."""
+    place = state_dir.state_dir("one")
+    held = [place.take()]
+    is_locked = state_dir._is_locked_by_us
+
+    def is_locked_once_the_old_one_ended(fd: int) -> bool:
+        if held:
+            place.remove()
+            os.close(held.pop())
+        return is_locked(fd)
+
+    monkeypatch.setattr(state_dir, "_is_locked_by_us", is_locked_once_the_old_one_ended)
+    lock = place.take()
+    assert os.path.samestat(os.fstat(lock), (place.path / "lock").stat())
+    assert place.is_running
+    os.close(lock)
+
+
+def test_a_runtime_folder_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_dir, "labs_root", lambda: tmp_path / "gone" / "malha-lab")
+    with pytest.raises(MissingError, match="gone") as caught:
+        state_dir.state_dir("one").take()
+    assert "mkdir" in caught.value.mend
+
+
+def test_a_demo_whose_handshakes_do_not_come_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*_: object) -> None:
+        raise TimeoutError("no handshake after 20 s: a-b")
+
+    monkeypatch.setattr(lab_demo, "run_demo", give_up)
+    with pytest.raises(OtherSideError, match="no handshake after 20 s: a-b; is this machine busy"):
+        lab_demo.show_demo(None, as_json=False)

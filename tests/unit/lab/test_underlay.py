@@ -105,3 +105,13 @@ def test_two_nodes_cannot_share_an_address() -> None:
     other = a_node("two", "r", "10.50.0.3", role="hub", endpoint="192.0.2.1:51821")
     with pytest.raises(InputError, match=r"cannot give 192\.0\.2\.1 to two nodes"):
         underlay_of(HUB, other)
+
+
+def test_one_name_for_two_nodes_is_refused() -> None:
+    """Two ports behind one address are real; the lab would dial the wrong one of them."""
+    one = a_node("one", "r", "10.50.0.1", role="hub", endpoint="hub.example.org:51820")
+    two = a_node("two", "r", "10.50.0.2", role="hub", endpoint="hub.example.org:51821")
+    with pytest.raises(
+        InputError, match=r"two: the lab cannot give hub\.example\.org to two nodes"
+    ):
+        underlay_of(one, two)

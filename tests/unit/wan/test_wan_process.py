@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from malha.errors import InputError, InternalError
 from malha.lab.waiting import wait_for
 from malha.lab.wan import DropCause, LinkSettings, LinkStats, Nat, Wan
+from malha.lab.wan.control import receive_replies, send_frame
 from tests.unit.wan.packets import ends, udp
 
 A, B = ("192.0.2.1", 1), ("203.0.113.1", 2)
@@ -221,3 +223,29 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_hosts_that_are_removed_while_they_send_do_no_harm(wan: Wan) -> None:
+    """Both lie ready when the emulator wakes: first the removal, then that host's packet."""
+    b = join(wan, "b", B[0])
+    for number in range(10):
+        a, packet = join(wan, "a", A[0]), udp(A, B, bytes([number]))
+        with _stopped(wan.pid):
+            send_frame(wan._channel, {"command": "remove-host", "name": "a"})
+            a.send(packet)
+        assert receive_replies(wan._channel) == [{}]
+    a, last = join(wan, "a", A[0]), udp(A, B, b"last")
+    a.send(last)
+    while (received := b.recv(2048)) != last:
+        assert len(received) == len(packet), "a packet that was read before its host went"
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", TIMEOUT_S)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -43,6 +43,8 @@ class Keeper:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PATH": search_path()},
+                # Ctrl-C at the lab's terminal is the lab's to answer, which then closes us.
+                start_new_session=True,
             )
         greeting = wire.receive(ours)
         if greeting is None or "error" in greeting[0]:

@@ -28,6 +28,7 @@ EXIT_NOT_STARTED = 127
 def main(connection_fd: int) -> None:
     """Isolate, become process 1 of a PID namespace, and serve until the lab ends."""
     connection = socket.socket(fileno=connection_fd)
+    connection.set_inheritable(False)  # or every program of the lab could listen in
     try:
         isolate()
         child = os.fork()
@@ -57,8 +58,6 @@ class Keeper:
         self._wakeup_write = wakeup_write
         signal.set_wakeup_fd(wakeup_write.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # Ctrl-C at the lab's terminal is the lab's to answer, which then closes the connection.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def serve(self) -> None:
         """Answer requests until the lab closes the connection; every child dies with us."""

@@ -67,7 +67,10 @@ class Emulator:
                     self._deliver_due()
                 elif fd == self._timer.fd:
                     self._learn_wake(self._timer.acknowledge())
-                elif fd == self._parent_pidfd or not self._serve_control(events):
+                elif fd == self._parent_pidfd or (
+                    # Else a host that a request among these events has just taken off.
+                    fd == self._channel.fileno() and not self._serve_control(events)
+                ):
                     return
             self._deliver_due()
 
