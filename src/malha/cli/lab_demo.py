@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,23 +65,33 @@ def _draw(console: Console, demo: Demo) -> None:
     )
     for flow in demo.flows:
         console.print(_flow_line(flow))
+    console.print("  lost is what was on its way over the old path when the addresses moved;")
+    console.print("  then the shorter path delivers at once, so the gap seen is small")
     console.print(
         f"{demo.nodes} WireGuard nodes up in {demo.up_s:.2f} s, whole demo "
         f"{demo.whole_s:.1f} s, nothing left behind"
     )
-    click.echo(_NEXT, err=True)
+    click.echo(_next(), err=True)
 
 
 _NEXT = """
-next:
-  malha check --overlay examples/edgeproxy/overlay.yaml       prove every pair, without a lab
-  malha path hkg nrt --overlay examples/edgeproxy/overlay.yaml
-  malha lab up --overlay examples/edgeproxy/overlay.yaml      leave it running
-  malha lab run hkg -- ping -c 3 10.50.4.1"""
+next, with O=--overlay={example}:
+  {malha} check $O           prove every pair, without a lab
+  {malha} path hkg nrt $O    follow one packet, there and back
+  {malha} lab up $O          leave it running, and then:
+  {malha} lab run hkg -- ping -c 3 10.50.4.1"""
+
+
+def _next() -> str:
+    """What to type next, so that it works where the demo was started."""
+    called = "malha" if shutil.which("malha") else os.path.relpath(sys.argv[0])
+    return _NEXT.format(malha=called, example=EXAMPLE)
 
 
 def _latency_table(demo: Demo) -> Table:
-    table = Table(title="round trips in ms: measured in this run (the document's figure)")
+    table = Table(
+        title="round trips in ms, measured in this run\n(in brackets: what the user's document says)"
+    )
     table.add_column("pair")
     for title in ("through the hub", "direct", "times faster"):
         table.add_column(title, justify="right")

@@ -22,9 +22,9 @@ from malha.host.default_route import apply_default_rules
 from malha.host.device import configure_device, create_device, remove_device, tell_device
 from malha.host.machine import Machine
 from malha.render.nftables import (
-    REMOVE_FORWARDING,
     forwarding_script,
     forwarding_settings,
+    remove_forwarding,
     render_forwarding,
 )
 from malha.wireguard.device import Device, NodeState
@@ -61,7 +61,7 @@ def tear_down(machine: Machine, state: NodeState) -> None:
         _unmake_device(machine, device)
     lines = (ip_batch.unreachable_line(prefix, verb="del") for prefix in state.unreachable)
     run_ip_batch(machine, lines)
-    machine.run(["nft", "-f", "-"], input=REMOVE_FORWARDING)
+    machine.run(["nft", "-f", "-"], input=remove_forwarding([d.name for d in state.devices]))
 
 
 def apply_changes(machine: Machine, state: NodeState, changes: Sequence[Change]) -> NodeState:

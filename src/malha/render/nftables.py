@@ -14,11 +14,6 @@ from collections.abc import Iterator, Sequence
 
 from malha.wireguard.device import Forwarding, NodeState, Prefix
 
-FORWARDING_TABLE = "inet malha"
-
-REMOVE_FORWARDING = f"table {FORWARDING_TABLE}\ndelete table {FORWARDING_TABLE}\n"
-"""Removes the table whether it exists or not: the first line makes sure that it does."""
-
 KEEP_ROUTER_ADVERTISEMENTS = (
     "for f in /proc/sys/net/ipv6/conf/*/accept_ra; do "
     'if [ "$(cat "$f")" = 1 ]; then echo 2 > "$f"; fi; done'
@@ -31,20 +26,37 @@ _PROTOCOL = {4: "ipv4", 6: "ipv6"}
 _HEADER = {4: "ip", 6: "ip6"}
 
 
+def forwarding_table(devices: Sequence[str]) -> str:
+    """The table's family and name, after the node's first device: one machine may be a node of
+    two overlays, and neither may take the other's filter away."""
+    return f"inet malha-{devices[0]}"
+
+
+def remove_forwarding(devices: Sequence[str]) -> str:
+    """Remove the table whether it exists or not: the first line makes sure that it does.
+
+    A node without a device has no table, and nothing to remove.
+    """
+    if not devices:
+        return ""
+    return f"table {forwarding_table(devices)}\ndelete table {forwarding_table(devices)}\n"
+
+
 def render_forwarding(state: NodeState, *, devices: Sequence[str] | None = None) -> str:
     """Write the table for `nft -f`; `devices` replaces the state's device names (wg-quick's %i).
 
     A node that forwards nothing has no table: what its owner forwards (containers) is not ours.
     """
-    if state.forwarding == Forwarding():
-        return REMOVE_FORWARDING
     names = [device.name for device in state.devices] if devices is None else devices
+    if state.forwarding == Forwarding() or not names:
+        return remove_forwarding(names)
     overlay = "{ " + ", ".join(f'"{name}"' for name in names) + " }"
     blocks = [_chain("forward", "filter hook forward priority filter", _forward(state, overlay))]
     if state.forwarding.exit_families:
         hook = "nat hook postrouting priority srcnat"
         blocks.append(_chain("exit", hook, _translate(state.forwarding, overlay)))
-    return f"{REMOVE_FORWARDING}table {FORWARDING_TABLE} {{\n" + "".join(blocks) + "}\n"
+    table = f"table {forwarding_table(names)} {{\n" + "".join(blocks) + "}\n"
+    return remove_forwarding(names) + table
 
 
 def _chain(name: str, hook: str, rules: Iterator[str]) -> str:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from malha.render.nftables import (
-    FORWARDING_TABLE,
     forwarding_script,
     forwarding_settings,
+    forwarding_table,
     render_forwarding,
 )
 from malha.wireguard.device import Forwarding, NodeState, Peer, Prefix
@@ -38,12 +38,23 @@ def render_wg_quick(
     of a mesh are the same values in every node): id of a Peer → its text.
     """
     device = state.devices[0]
+    if not state.managed:
+        return _render_unmanaged(state, private_key)
     comments = (f"{state.name}: written by malha; the next render replaces it",)
     # Joined here and nowhere earlier: no state that is compared or sent holds a private key.
     keyed = replace(device, private_key=private_key)
     hooks = _hooks(state.unreachable, state.forwarding, has_key=private_key is not None)
     head = render_interface(keyed, comments, hooks)
     return "\n".join((head, *_sections(device.peers, {} if sections is None else sections)))
+
+
+def _render_unmanaged(state: NodeState, private_key: PrivateKey | None) -> str:
+    """The file of somebody else's machine: no hooks, which phones and routers refuse."""
+    comments = [f"{state.name}: written by malha for its owner"]
+    if private_key is None:
+        comments.append("PrivateKey = the one whose public key the overlay has")
+    keyed = replace(state.devices[0], private_key=private_key)
+    return "\n".join((render_interface(keyed, comments, ()), *_sections(keyed.peers, {})))
 
 
 def _sections(peers: tuple[Peer, ...], known: dict[int, str]) -> list[str]:
@@ -73,14 +84,15 @@ def _hooks(
     if not has_key:
         hooks.append(Hook("PostUp", f"wg set %i private-key {PRIVATE_KEY_FILE}"))
     if forwarding != Forwarding():
+        this = ("%i",)
         relay = NodeState("", (), forwarding=forwarding)
-        rules = " ".join(_one_line(render_forwarding(relay, devices=("%i",))))
-        settings = forwarding_settings(relay, devices=("%i",))
+        rules = " ".join(_one_line(render_forwarding(relay, devices=this)))
+        settings = forwarding_settings(relay, devices=this)
         hooks += [
             # The filter stands before forwarding is switched on, and goes after the device.
             Hook("PreUp", f"nft '{rules}'"),
             *(Hook("PostUp", line) for line in forwarding_script(settings)),
-            Hook("PostDown", f"nft delete table {FORWARDING_TABLE} 2>/dev/null || true"),
+            Hook("PostDown", f"nft delete table {forwarding_table(this)} 2>/dev/null || true"),
         ]
     return tuple(hooks)
 

@@ -11,7 +11,11 @@ from malha.changes.diff import diff
 from malha.host.apply import apply_changes, apply_forwarding, bring_up, tear_down
 from malha.host.device import read_device, tell_device
 from malha.host.kernel import wg_set_commands
-from malha.render.nftables import REMOVE_FORWARDING, forwarding_settings, render_forwarding
+from malha.render.nftables import (
+    forwarding_settings,
+    remove_forwarding,
+    render_forwarding,
+)
 from malha.render.wg_quick import render_wg_quick
 from malha.wireguard.device import Device, Forwarding, NodeState, Peer
 from malha.wireguard.endpoint import Endpoint
@@ -165,7 +169,7 @@ def test_a_userspace_device_is_told_by_its_socket_only() -> None:
 
 def test_a_backend_has_no_table_and_no_settings_of_its_own() -> None:
     backend = replace(STATE, forwarding=Forwarding())
-    assert render_forwarding(backend) == REMOVE_FORWARDING
+    assert render_forwarding(backend) == remove_forwarding(["wg0"])
     assert forwarding_settings(backend) == ()
 
 
