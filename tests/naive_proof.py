@@ -15,29 +15,63 @@ def arrives(states: Sequence[NodeState], a: int, b: int, family: int) -> bool:
     source, target = _address(states[a], family), _address(states[b], family)
     if source is None or target is None:
         return False
+    return _end(states, a, source, target) == b
+
+
+def leaves_at(states: Sequence[NodeState], a: int, target: Address) -> int | None:
+    """The machine at which a packet from machine `a` to an address outside leaves the overlay."""
+    source = _address(states[a], target.version)
+    return None if source is None else _end(states, a, source, target)
+
+
+def comes_back(states: Sequence[NodeState], a: int, source: Address, b: int) -> bool:
+    """Whether a packet that enters at machine `a` from an address outside gets to machine `b`."""
+    target = _address(states[b], source.version)
+    return target is not None and _end(states, a, source, target) == b
+
+
+def _end(states: Sequence[NodeState], a: int, source: Address, target: Address) -> int | None:
+    """The machine at which a packet arrives, be it there or on its way out."""
     here, been = a, []
     while True:
         if any(target == i.ip for d in states[here].devices for i in d.addresses):
-            return here == b
+            return here
+        if _leaves(states, here, target):
+            return here
         if here in been:
-            return False
+            return None
         been.append(here)
-        if here != a and family not in states[here].forwarding.families:
-            return False
+        if here != a and target.version not in states[here].forwarding.families:
+            return None
         device = _route(states[here], target)
         if device is None:
-            return False
+            return None
         peer = _peer(device, target)
         if peer is None:
-            return False
+            return None
         there = _other_end(states, here, device, peer)
         if there is None:
-            return False
+            return None
         other, other_device = there
         back = _peer(other_device, source)
         if back is None or back.public_key != device.public_key:
-            return False
+            return None
         here = other
+
+
+def _leaves(states: Sequence[NodeState], here: int, target: Address) -> bool:
+    """Whether this machine, no owner of the address, sends the packet out of the overlay."""
+    if any(target == i.ip for s in states for d in s.devices for i in d.addresses):
+        return False
+    state = states[here]
+    shortest = 0
+    if any(target in prefix for s in states for prefix in s.forwarding.subnets):
+        shortest = max((p.prefixlen for p in state.forwarding.subnets if target in p), default=-1)
+    elif target.version not in state.forwarding.exit_families:
+        shortest = -1
+    networks = [i.network for d in state.devices for i in d.addresses]
+    own = [*state.unreachable, *networks, *(p for d in state.devices for p in d.routes)]
+    return shortest >= 0 and not any(target in p and p.prefixlen >= shortest for p in own)
 
 
 def pair_works(states: Sequence[NodeState], a: int, b: int) -> bool:

@@ -66,7 +66,7 @@ def run_malha(
         [*before, sys.executable, "-c", CALL, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd="/",
         env={**os.environ, **environment},
@@ -99,8 +99,11 @@ def test_up_run_list_down(small: str, names: Callable[[str], str]) -> None:
     nowhere = run_malha(["run", "--name", name, "mars", "--", "true"])
     assert (nowhere.returncode, "no node mars: hub, one" in nowhere.stderr) == (2, True)
 
+    assert up.stderr.startswith("starting 2 nodes …\n")
+
     again = run_malha(["up", "--name", name, "--overlay", small])
     assert (again.returncode, f"a lab named {name} runs" in again.stderr) == (2, True)
+    assert "starting" not in again.stderr
     listed = json.loads(run_malha(["list", "--json"]).stdout)["labs"]
     (row,) = [row for row in listed if row["name"] == name]
     assert (row["running"], row["nodes"]) == (True, ["hub", "one"])
@@ -119,8 +122,8 @@ def test_two_labs_at_once_and_a_crash(small: str, names: Callable[[str], str]) -
     assert labs[first]["pid"] != labs[second]["pid"]
 
     os.kill(labs[first]["pid"], signal.SIGKILL)
-    wait_for(lambda: "crashed" in run_malha(["list"]).stdout, 20, what="the crash to show")
-    ping = ["ping", "-c", "1", "-W", "5", "10.60.0.1"]
+    wait_for(lambda: "crashed" in run_malha(["list"]).stdout, 60, what="the crash to show")
+    ping = ["ping", "-c", "1", "-W", "20", "10.60.0.1"]
     assert run_malha(["run", "--name", second, "one", "--", *ping]).returncode == 0
     assert run_malha(["run", "--name", first, "one", "--", "true"]).returncode == 2
     assert run_malha(["up", "--name", first, "--overlay", small]).returncode == 0
@@ -152,7 +155,7 @@ def test_what_runs_inside_ends_with_the_lab(small: str, names: Callable[[str], s
     assert inside.stdout is not None
     assert inside.stdout.readline() == "in\n"
     assert run_malha(["down", "--name", name]).returncode == 0
-    assert inside.wait(20) == 128 + signal.SIGKILL
+    assert inside.wait(60) == 128 + signal.SIGKILL
     inside.communicate()
 
 
@@ -160,12 +163,12 @@ def test_whoever_asks_and_goes_away_does_no_harm(small: str, names: Callable[[st
     name = names("rude")
     assert run_malha(["up", "--name", name, "--overlay", small]).returncode == 0
     place = state_dir(name)
-    ping = ["ping", "-c", "1", "-W", "5", "10.60.0.1"]
+    ping = ["ping", "-c", "1", "-W", "20", "10.60.0.1"]
     for words in (b"no JSON", b""):
         _say_and_go(place, words)
         assert run_malha(["run", "--name", name, "one", "--", *ping]).returncode == 0
     _say_and_go(place, b'{"op": "down"}')
-    wait_for(lambda: not place.path.exists(), 20, what="the lab's end")
+    wait_for(lambda: not place.path.exists(), 60, what="the lab's end")
 
 
 def _say_and_go(place: StateDir, words: bytes) -> None:
@@ -188,7 +191,7 @@ def test_a_lab_that_breaks_leaves_the_reason_in_its_log(
     os.kill(int(inner), signal.SIGKILL)
     place = state_dir(name)
     assert run_malha(["run", "--name", name, "one", "--", "true"]).returncode != 0
-    wait_for(lambda: not place.is_running, 20, what="the lab's end")
+    wait_for(lambda: not place.is_running, 60, what="the lab's end")
     assert "the lab's keeper is gone" in place.log.read_text()
     down = run_malha(["down", "--name", name])
     assert (down.returncode, "had crashed" in down.stdout) == (0, True)
@@ -274,7 +277,7 @@ def test_a_lab_without_root(runtime: Path) -> None:
     up = malha("up", "--overlay", str(overlay))
     assert up.returncode == 0, up.stderr
     try:
-        inside = malha("run", "one", "--", "sh", "-c", "id -u; ping -c 1 -W 5 10.60.0.1 >&2")
+        inside = malha("run", "one", "--", "sh", "-c", "id -u; ping -c 1 -W 20 10.60.0.1 >&2")
         assert (inside.returncode, inside.stdout) == (0, "0\n"), inside.stderr
         assert (runtime / "malha-lab/lab").stat().st_mode & 0o777 == 0o700
     finally:
@@ -292,6 +295,8 @@ def test_a_closed_tun_device_is_explained(runtime: Path) -> None:
     assert result.returncode == 3
     assert "may not" in result.stderr
     assert "chmod 0666 /dev/net/tun" in result.stderr
+    assert "starting" not in result.stderr
+    assert not (runtime / "malha-lab").exists(), "what fails leaves nothing behind"
 
 
 def test_refused_namespaces_are_explained(small: str) -> None:
@@ -301,3 +306,4 @@ def test_refused_namespaces_are_explained(small: str) -> None:
     result = run_malha(["up", "--name", "refused", "--overlay", small], before)
     assert result.returncode == 3, result.stderr
     assert "sysctl -w user.max_user_namespaces" in result.stderr
+    assert "starting" not in result.stderr

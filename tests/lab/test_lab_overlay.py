@@ -51,11 +51,22 @@ def test_every_pair_that_is_proven_answers(
 
 
 def test_round_trips_are_those_of_the_paths(regional_lab: Lab) -> None:
-    pings = regional_lab.ping_all()
-    for pair, path_ms in {("one", "pop"): 10, ("one", "two"): 20, ("one", "far"): 120}.items():
-        rtt = pings[pair]
-        assert rtt is not None
-        assert path_ms <= rtt < path_ms + 30, pair
+    paths_ms = {("one", "pop"): 10, ("one", "two"): 20, ("one", "far"): 120}
+    rtts: dict[tuple[str, str], float | None] = {}
+
+    def are_those_of_the_paths() -> bool:
+        """Never quicker than the path; on a busy machine slower, so that one looks again."""
+        rtts.update(
+            {pair: rtt for pair, rtt in regional_lab.ping_all().items() if pair in paths_ms}
+        )
+        known = [(rtts[pair], path_ms) for pair, path_ms in paths_ms.items()]
+        assert all(rtt is None or rtt >= path_ms for rtt, path_ms in known), rtts
+        return all(rtt is not None and rtt < path_ms + 30 for rtt, path_ms in known)
+
+    try:
+        wait_for(are_those_of_the_paths, 60)
+    except TimeoutError:
+        pytest.fail(f"60 s long slower than {paths_ms}: {rtts}")
 
 
 def test_devices_are_what_was_declared(regional_lab: Lab) -> None:
@@ -95,7 +106,7 @@ def test_flows_without_a_change_lose_nothing(regional_lab: Lab) -> None:
     counted = carried(regional_lab)
     with regional_lab.flows(pairs, rate_per_s=100) as flows:
         # Every packet crosses the WAN at least once: wait until a good number has.
-        wait_for(lambda: carried(regional_lab) > counted + 200, 20)
+        wait_for(lambda: carried(regional_lab) > counted + 200, 60)
     for flow in flows.results:
         assert flow.sent > 20
         assert (flow.lost, flow.duplicated, flow.refused) == (0, 0, 0)
@@ -106,7 +117,7 @@ def test_lost_packets_are_counted(regional_lab: Lab) -> None:
     regional_lab.wan.change_link("one", "pop", up=False)
     try:
         with regional_lab.flows([("one", "pop"), ("far", "hub")], rate_per_s=100) as flows:
-            wait_for(lambda: carried(regional_lab) > counted + 100, 20)
+            wait_for(lambda: carried(regional_lab) > counted + 100, 60)
     finally:
         regional_lab.wan.change_link("one", "pop", up=True)
     cut, whole = flows.results
@@ -148,7 +159,7 @@ def test_a_live_change_moves_paths_and_counts_what_it_costs(family: int) -> None
         with lab.flows(pairs, rate_per_s=100, family=family) as flows:
             lab.change(ready.states(Topology.REGIONAL), on_step=steps.append)
             sent = carried(lab)
-            wait_for(lambda: carried(lab) > sent + 100, 20)
+            wait_for(lambda: carried(lab) > sent + 100, 60)
         after = lab.ping_all(known)
         for name, state in ready.states(Topology.REGIONAL).items():
             (observed,) = lab.observe(name)
@@ -199,9 +210,9 @@ def test_an_exit_translates_and_carries_what_leaves() -> None:
         outside = ip_address("192.0.2.2")  # the pop's underlay address, as somebody's web site
         with lab.hosts["pop"].socket(socket.AF_INET, socket.SOCK_DGRAM) as site:
             site.bind((str(outside), 7))
-            site.settimeout(10)
+            site.settimeout(30)
             with lab.hosts["one"].socket(socket.AF_INET, socket.SOCK_DGRAM) as browser:
-                browser.settimeout(10)
+                browser.settimeout(30)
                 browser.sendto(b"hello", (str(outside), 7))
                 text, seen_as = site.recvfrom(100)
                 assert (text, seen_as[0]) == (b"hello", "192.0.2.1")
@@ -238,10 +249,10 @@ def test_a_routed_subnet_is_reached_and_nothing_beside_it() -> None:
             "route add default via 172.20.0.1",
         ]
         run_ip_batch(vpc, vpc_lines)
-        lab.hosts["one"].run(["ping", "-c", "1", "-W", "5", "172.20.0.2"])
-        vpc.run(["ping", "-c", "1", "-W", "5", "10.50.1.2"])
+        lab.hosts["one"].run(["ping", "-c", "1", "-W", "20", "172.20.0.2"])
+        vpc.run(["ping", "-c", "1", "-W", "20", "10.50.1.2"])
         # The far end answers itself, but relays to nothing that was not declared.
-        lab.hosts["far"].run(["ping", "-c", "1", "-W", "5", "172.21.0.2"])
+        lab.hosts["far"].run(["ping", "-c", "1", "-W", "20", "172.21.0.2"])
         run_ip_batch(lab.hosts["one"], ["route add 172.21.0.0/24 dev wg0"])
         code, _, _ = lab.hosts["one"].try_run(["ping", "-c", "1", "-W", "1", "172.21.0.2"])
         assert code != 0

@@ -25,7 +25,8 @@ from tests.builders import a_node, an_overlay
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("can_lab")]
 
 VICTIM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
 from malha.lab.overlay_lab import OverlayLab
 from tests.lab.conftest import small_overlay
 with OverlayLab.prepare(small_overlay(4)).start() as lab:
@@ -86,20 +87,21 @@ def test_everything_ends_with_the_lab_process(number: int) -> None:
     try:
         line = victim.stdout.readline()
         # A program that turned itself into a daemon belongs to the lab too.
-        wait_for(lambda: "sleep" in comms(descendants(victim.pid)), 10, what="the daemon's start")
+        wait_for(lambda: "sleep" in comms(descendants(victim.pid)), 30, what="the daemon's start")
         family = descendants(victim.pid)
         assert {int(pid) for pid in line.split()} < family
         victim.send_signal(number)
-        victim.wait(20)
+        victim.wait(60)
     finally:
         victim.kill()
         victim.wait()
         victim.stdout.close()
-    wait_for(lambda: all(map(is_gone, family)), 20, what="the end of every process")
+    wait_for(lambda: all(map(is_gone, family)), 60, what="the end of every process")
 
 
 INTERRUPTED = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
 from malha.lab.overlay_lab import OverlayLab
 from tests.lab.conftest import small_overlay
 with OverlayLab.prepare(small_overlay(4)).start() as lab:
@@ -125,7 +127,7 @@ def test_ctrl_c_reaches_the_lab_alone() -> None:
     try:
         assert victim.stdout.readline() == "up\n"
         os.killpg(victim.pid, signal.SIGINT)
-        _, errors = victim.communicate(timeout=20)
+        _, errors = victim.communicate(timeout=60)
     finally:
         victim.kill()
         victim.communicate()
@@ -154,7 +156,7 @@ def test_a_raised_limit_is_put_back_after_a_crash() -> None:
     finally:
         victim.kill()
         victim.communicate()
-    wait_for(lambda: INOTIFY_INSTANCES.read_text() == before, 10, what="the limit's return")
+    wait_for(lambda: INOTIFY_INSTANCES.read_text() == before, 30, what="the limit's return")
 
 
 def test_closing_ends_everything(prepared: OverlayLab) -> None:
@@ -263,7 +265,7 @@ def test_a_dead_keeper_is_an_error_and_no_hang(prepared: OverlayLab) -> None:
     inner = descendants(keeper.pid) - {keeper.pid}
     for pid in inner:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: all(map(is_gone, inner)), 10)
+    wait_for(lambda: all(map(is_gone, inner)), 30)
     with pytest.raises(Exception, match="keeper is gone"):
         keeper.make_host("b")
     keeper.close()

@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 T = TypeVar("T")
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 B4, B6, C4 = "203.0.113.1", "2001:db8::b", "203.0.113.3"
 REPLIES = re.compile(r"(\d+) received")
 RTTS = re.compile(r"time=([\d.]+) ms")
@@ -69,7 +69,7 @@ class Side:
         return self._threads.submit(work).result
 
     def ping(self, address: str, *options: str) -> str:
-        argv = ["ping", "-n", "-i", "0.02", "-W", "0.4", *options, address]
+        argv = ["ping", "-n", "-i", "0.02", "-W", "2", *options, address]
         return self.run(
             lambda: subprocess.run(argv, check=False, capture_output=True, text=True).stdout
         )
@@ -120,11 +120,10 @@ def test_round_trips_take_what_was_declared(
 ) -> None:
     wan.set_one_way("a", "b", LinkSettings(delay_ms=rtt_ms / 3))
     wan.set_one_way("b", "a", LinkSettings(delay_ms=rtt_ms * 2 / 3))
-    times_ms = sorted(
-        float(time) for time in RTTS.findall(sides["a"].ping(address, "-c", "9", "-W", "2"))
-    )
+    times_ms = [float(time) for time in RTTS.findall(sides["a"].ping(address, "-c", "9"))]
     assert len(times_ms) == 9
-    assert rtt_ms - 0.5 <= times_ms[4] <= rtt_ms + 5
+    # The quickest: what a busy machine adds to the others is no distance.
+    assert rtt_ms - 0.5 <= min(times_ms) <= rtt_ms + 5
 
 
 @both_families

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from malha.overlay.model import LinkRules, Node, Overlay
+from malha.overlay.model import LinkRules, Node, Overlay, Role
 from tests.builders import a_node, an_overlay
 
 
 @st.composite
-def overlays(draw: st.DrawFn, *, max_nodes: int = 9, families: tuple[int, ...] = (4, 6)) -> Overlay:
+def overlays(
+    draw: st.DrawFn,
+    *,
+    max_nodes: int = 9,
+    families: tuple[int, ...] = (4, 6),
+    exits: bool = True,
+) -> Overlay:
     """Overlays of every topology, with hubs, pops, dialable and silent backends, single links,
-    round-trip times that may break the triangle inequality, routed subnets, one or two families.
+    round-trip times that may break the triangle inequality, routed subnets, an exit and its users,
+    one or two families.
     """
     topology = draw(st.sampled_from(["hub", "regional", "full"]))
     both = draw(st.sampled_from([(4,), (6,), (4, 6)])) if len(families) == 2 else families
@@ -25,6 +33,8 @@ def overlays(draw: st.DrawFn, *, max_nodes: int = 9, families: tuple[int, ...] =
     roles = draw(st.permutations(roles))
     nodes = [_node(draw, i, role, regions, both) for i, role in enumerate(roles)]
     links = draw(_link_rules(nodes))
+    if exits:
+        nodes = _with_exit(draw, nodes, links)
     return an_overlay(
         {f"r{k}": _subnets(k, both) for k in range(regions)},
         *nodes,
@@ -53,6 +63,19 @@ def _node(draw: st.DrawFn, i: int, role: str, regions: int, families: tuple[int,
         fields["routes"] = (ipaddress.ip_network(f"172.16.{i}.0/24"),) if 4 in families else ()
     addresses = [every[family] for family in families]
     return a_node(f"n{i}", f"r{region}", *addresses, role=role, **fields)
+
+
+def _with_exit(draw: st.DrawFn, nodes: list[Node], links: LinkRules) -> list[Node]:
+    """Sometimes the first hub, which is linked to all unless that is forbidden, is an exit."""
+    if draw(st.integers(0, 2)):
+        return nodes
+    hub = next(node.name for node in nodes if node.role is Role.HUB)
+    users = draw(st.sets(st.sampled_from([node.name for node in nodes if node.name != hub])))
+    users -= {name for pair in links.forbidden if hub in pair for name in pair}
+    return [
+        replace(node, is_exit=node.name == hub, via_exit=hub if node.name in users else None)
+        for node in nodes
+    ]
 
 
 @st.composite

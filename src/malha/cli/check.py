@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from malha.cli.output import json_option, note, print_json, print_table
 from malha.cli.overlay_file import overlay_option
 from malha.errors import Problem
 from malha.proof.codes import BY_NAME, Severity
-from malha.proof.prove import Failure, Proof, prove
+from malha.proof.outside import ExitReach, SubnetReach
+from malha.proof.prove import Failure, Finding, Proof, prove
 
 SHOWN_FAILURES = 20
 """A broken fleet has thousands; people read the first, machines take --json."""
+SHOWN_FINDINGS = 50
 
 
 @click.command()
@@ -31,8 +34,8 @@ def check(
     """Prove that every pair can talk, before a node is touched.
 
     PATH is an overlay file, or a folder of wg-quick files, one <node>.conf each; without it the
-    overlay file. Every ordered pair's packet is followed hop by hop, there and back. Exit 1
-    when a pair fails.
+    overlay file. Every ordered pair's packet is followed hop by hop, there and back, and every
+    node's to the subnets routed behind others and to its exit. Exit 1 when one fails.
     """
     fleet = read_fleet(path or overlay_path)
     proof = prove(fleet.states)
@@ -80,6 +83,24 @@ def proof_tree(proof: Proof, fleet: Fleet) -> dict[str, Any]:
             ),
         ],
         "assumptions": list(fleet.assumptions),
+        "subnets": [
+            {
+                "prefix": str(subnet.prefix),
+                "node": subnet.node,
+                "reached_by": subnet.reached_by,
+                "of": subnet.of,
+            }
+            for subnet in proof.subnets
+        ],
+        "exits": [
+            {
+                "family": reach.family,
+                "nodes": list(reach.nodes),
+                "reached_by": reach.reached_by,
+                "of": reach.of,
+            }
+            for reach in proof.exits
+        ],
     }
 
 
@@ -95,8 +116,7 @@ def _flaw_tree(flaw: Problem) -> dict[str, Any]:
 def _print_proof(proof: Proof, fleet: Fleet, *, show_all: bool) -> None:
     for flaw in fleet.flaws:
         note(f"error    {flaw}")
-    for finding in (*fleet.findings, *proof.findings):
-        note(f"{finding.severity:8} {finding.node}: {finding.detail} [{finding.code}]")
+    _print_findings((*fleet.findings, *proof.findings), show_all=show_all)
     for assumption in fleet.assumptions:
         note(f"assumed  {assumption}")
     failures = proof.failures if show_all else proof.failures[:SHOWN_FAILURES]
@@ -107,8 +127,35 @@ def _print_proof(proof: Proof, fleet: Fleet, *, show_all: bool) -> None:
         if left:
             click.echo(f"… and {left} more: --all prints them, --json gives them to machines")
         _print_causes(proof)
+    for line in (*_subnet_lines(proof.subnets), *_exit_lines(proof.exits)):
+        click.echo(line)
     verdict = "ok" if _is_fine(proof, fleet) else "FAILED"
     click.echo(f"{verdict}: {proof.reachable} of {proof.pairs} pairs can talk, {proof.nodes} nodes")
+
+
+def _print_findings(findings: Sequence[Finding], *, show_all: bool) -> None:
+    """Errors first, so that no warning hides one."""
+    ordered = sorted(findings, key=lambda finding: finding.severity != Severity.ERROR.value)
+    shown = ordered if show_all else ordered[:SHOWN_FINDINGS]
+    for finding in shown:
+        note(f"{finding.severity:8} {finding.node}: {finding.detail} [{finding.code}]")
+    if len(shown) < len(ordered):
+        note(f"… and {len(ordered) - len(shown)} more findings: --all prints them")
+
+
+def _subnet_lines(subnets: Sequence[SubnetReach]) -> Iterator[str]:
+    if subnets:
+        count = f"{len(subnets)} routed subnet" + ("s" if len(subnets) > 1 else "")
+        reached = [subnet.reached_by for subnet in subnets]
+        least = "at least " if min(reached) < max(reached) else ""
+        yield f"{count} reached by {least}{min(reached)} of {subnets[0].of} nodes"
+
+
+def _exit_lines(exits: Sequence[ExitReach]) -> Iterator[str]:
+    for reach in exits:
+        if reach.of:
+            where = f"IPv{reach.family} exits ({', '.join(reach.nodes)})"
+            yield f"{where} reached by {reach.reached_by} of {reach.of} nodes that use one"
 
 
 def _row(failure: Failure) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from malha.overlay.yaml_source import load_overlay
 from malha.proof import codes
 from malha.proof.folder import ASSUMPTIONS, states_of_files
 from malha.proof.prove import Finding
+from malha.secrets.fit import strange_keys
+from malha.secrets.folder import folder_of
 from malha.secrets.keys import derive_public_key
 from malha.topology.compile import MissingKeyError, compile_overlay
 from malha.wireguard.device import NodeState
@@ -69,7 +71,15 @@ def _read_overlay(path: Path) -> Fleet:
 
     overlay = load_overlay(path)
     states = tuple(compile_states(overlay, path).values())
-    return Fleet(states, overlay, findings=tuple(_unwritten_addresses(overlay)))
+    findings = (*_unwritten_addresses(overlay), *_strange_keys(overlay, path))
+    return Fleet(states, overlay, findings=findings)
+
+
+def _strange_keys(overlay: Overlay, path: Path) -> list[Finding]:
+    code = codes.STRANGE_PRIVATE_KEY
+    declared = {node.name: node.public_key for node in overlay.nodes if node.public_key is not None}
+    found = strange_keys(folder_of(path), declared)
+    return [Finding(name, code.name, code.severity.value, text) for name, text in found.items()]
 
 
 def _unwritten_addresses(overlay: Overlay) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from malha.cli.overlay_file import overlay_option
 from malha.errors import InputError
 from malha.host.files import locked, write_atomic
 from malha.overlay.fields import read_prefix
-from malha.overlay.flaws import Refused
+from malha.overlay.flaws import Refused, shown
 from malha.overlay.splice import render_value
 from malha.overlay.yaml_source import source_of
 from malha.wireguard.device import Prefix
@@ -22,7 +24,7 @@ _STARTER = """\
 overlay: {name}
 
 # Every address of the overlay lies in here. IPv4, IPv6 (such as "fd50:0:0::/48"), or both.
-prefixes: ["{prefix}"]
+prefixes: [{prefixes}]
 
 # Which pairs are linked directly; the other pairs go through a relay.
 #   hub       every node to the hubs, and nothing else: all packets cross a hub
@@ -40,7 +42,7 @@ defaults:
 
 # A region groups nodes and has a subnet of its own. One more: malha add --region NEW
 regions:
-  central: {{subnet: "{subnet}", description: where the hub is}}
+  central: {{subnet: {subnets}, description: where the hub is}}
 
 # Roles: hub (has an endpoint, linked to all, relays), pop (has an endpoint, relays for the regions
 # it serves), backend (the default; it may be behind NAT and dial out).
@@ -58,12 +60,19 @@ nodes:
 
 @click.command()
 @click.option("--name", default="overlay", show_default=True, help="The overlay's name.")
-@click.option("--prefix", default="10.50.0.0/16", show_default=True, help="Its address space.")
+@click.option(
+    "--prefix",
+    "prefixes",
+    multiple=True,
+    default=["10.50.0.0/16"],
+    show_default=True,
+    help="Its address space; twice for IPv4 and IPv6.",
+)
 @overlay_option
 @json_option
-def init(name: str, prefix: str, overlay_path: Path, as_json: bool) -> None:
+def init(name: str, prefixes: tuple[str, ...], overlay_path: Path, as_json: bool) -> None:
     """Write a commented overlay.yaml to start from; an existing file is never overwritten."""
-    text = _STARTER.format(name=render_value(name), prefix=prefix, subnet=_first_subnet(prefix))
+    text = _render_starter(name, [_read_prefix(prefix) for prefix in prefixes])
     source_of(text, overlay_path)
     with locked(overlay_path):
         if overlay_path.exists() or overlay_path.is_symlink():
@@ -78,14 +87,32 @@ def init(name: str, prefix: str, overlay_path: Path, as_json: bool) -> None:
     )
 
 
-def _first_subnet(prefix: str) -> str:
+def _render_starter(name: str, prefixes: Sequence[Prefix]) -> str:
+    firsts = {prefix.version: prefix for prefix in reversed(prefixes)}
+    subnets = [_quoted(_first_subnet(firsts[version])) for version in sorted(firsts)]
+    return _STARTER.format(
+        name=render_value(name),
+        prefixes=", ".join(map(_quoted, prefixes)),
+        subnets=subnets[0] if len(subnets) == 1 else f"[{', '.join(subnets)}]",
+    )
+
+
+def _quoted(prefix: Prefix) -> str:
+    return f'"{prefix}"'
+
+
+def _first_subnet(prefix: Prefix) -> Prefix:
     """Give the first subnet that a region of usual size takes: /24 or /64, or all there is."""
-    network = _read_prefix(prefix)
-    length = {4: 24, 6: 64}[network.version]
-    return str(next(network.subnets(new_prefix=max(length, network.prefixlen))))
+    length = {4: 24, 6: 64}[prefix.version]
+    return ip_network(f"{prefix.network_address}/{max(length, prefix.prefixlen)}")
 
 
 def _read_prefix(prefix: str) -> Prefix:
+    if "," in prefix:
+        raise InputError(
+            f"--prefix {shown(prefix)} is a list: repeat the option, "
+            "as in --prefix 10.50.0.0/16 --prefix fd50::/48"
+        )
     try:
         return read_prefix(prefix)
     except Refused as refused:

@@ -24,7 +24,7 @@ from malha.secrets.keys import derive_public_key
 folder_option = click.option(
     "--keys",
     "keys_folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The folder of private keys; by default `keys` beside the overlay file.",
 )
 
@@ -50,6 +50,7 @@ def new(overlay_path: Path, keys_folder: Path | None, as_json: bool) -> None:
     """
     folder = keys_folder or folder_of(overlay_path)
     made: list[str] = []
+    reused: list[str] = []
 
     def write_missing(text: str, source: Source) -> Edited:
         missing = [node.name for node in source.overlay.nodes if node.public_key is None]
@@ -60,8 +61,7 @@ def new(overlay_path: Path, keys_folder: Path | None, as_json: bool) -> None:
             existed = has_key(folder, name)
             key = read_key(folder, name) if existed else make_key(folder, name)
             fields[name] = {"public_key": str(derive_public_key(key))}
-            if not existed:
-                made.append(name)
+            (reused if existed else made).append(name)
         return Edited(set_node_fields(text, fields) if fields else text)
 
     before, after = edit_overlay(overlay_path, write_missing)
@@ -72,6 +72,7 @@ def new(overlay_path: Path, keys_folder: Path | None, as_json: bool) -> None:
             {
                 "folder": str(folder),
                 "made": made,
+                "reused": reused,
                 "public_keys_written": named,
                 "addresses_written": addressed,
             }
@@ -80,7 +81,8 @@ def new(overlay_path: Path, keys_folder: Path | None, as_json: bool) -> None:
     if not named and not addressed:
         click.echo(f"nothing is missing: all {len(after.nodes)} nodes have a key and an address")
         return
-    click.echo(f"{len(made)} private keys made in {folder}")
+    beside = f", {len(reused)} reused" if reused else ""
+    click.echo(f"{len(made)} private keys made in {folder}{beside}")
     click.echo(f"{len(named)} public keys and {len(addressed)} addresses written to {overlay_path}")
     note(f"next: malha check --overlay {overlay_path}")
 

@@ -58,9 +58,13 @@ def up(name: str, path: str, topology: str | None, as_json: bool) -> None:
     chosen = overlay.topology if topology is None else Topology(topology)
     prepared = OverlayLab.prepare(overlay)
     facts = {"overlay": overlay.name, "topology": chosen.value}
-    click.echo(f"starting {len(overlay.nodes)} nodes …", err=True)
     began_at = time.monotonic()
-    start_daemon(place, lambda: prepared.start(chosen), facts)
+    start_daemon(
+        place,
+        lambda on_ready: prepared.start(chosen, on_ready=on_ready),
+        facts,
+        on_starting=lambda: click.echo(f"starting {len(overlay.nodes)} nodes …", err=True),
+    )
     seconds = round(time.monotonic() - began_at, 2)
     nodes = [node.name for node in overlay.nodes]
     if as_json:

@@ -89,9 +89,8 @@ def _next() -> str:
 
 
 def _latency_table(demo: Demo) -> Table:
-    table = Table(
-        title="round trips in ms, measured in this run\n(in brackets: what the user's document says)"
-    )
+    said = "in brackets: what the user's document says"
+    table = Table(title=f"round trips in ms, measured in this run\n({said})")
     table.add_column("pair")
     for title in ("through the hub", "direct", "times faster"):
         table.add_column(title, justify="right")

@@ -11,7 +11,7 @@ DEFAULT_FILE = "overlay.yaml"
 overlay_option = click.option(
     "--overlay",
     "overlay_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="MALHA_OVERLAY",
     default=DEFAULT_FILE,
     show_default=True,

@@ -11,6 +11,7 @@ from malha.cli.output import json_option, note, print_json
 from malha.cli.overlay_file import overlay_option
 from malha.errors import InputError, UnprovenError
 from malha.host.files import SECRET_MODE, write_changed
+from malha.overlay.model import Overlay
 from malha.overlay.yaml_source import load_overlay
 from malha.proof import Proof, prove
 from malha.render.wg_quick import render_all
@@ -29,7 +30,8 @@ MAX_DEVICE_NAME = 15
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    # readable=False: whether it can be used is found out by using it, and said with a mend.
+    type=click.Path(path_type=Path, readable=False),
     default="out",
     show_default=True,
     help="The folder to write to.",
@@ -37,7 +39,7 @@ MAX_DEVICE_NAME = 15
 @click.option(
     "--keys",
     "keys_folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The folder of private keys; by default `keys` beside the overlay file.",
 )
 @click.option("--unproven", is_flag=True, help="Write the files even if some pairs could not talk.")
@@ -58,8 +60,8 @@ def render(
     A node whose private key is in the keys folder gets it in its file. Any other node's file
     reads the key on the node, from /etc/wireguard/<device>.key. The same input gives the same
     bytes, and a file that would not change is not written.
+    Files of nodes that are not in the overlay (any more) are named and left alone.
     """
-
     overlay = load_overlay(overlay_path)
     states = compile_states(overlay, overlay_path)
     keys = read_keys(keys_folder or folder_of(overlay_path), states)
@@ -68,20 +70,28 @@ def render(
         _refuse_unreachable_pairs(prove(states), overlay_path)
     texts = render_all(states, keys)
     files = ((f"{name}.conf", text.encode()) for name, text in texts)
-    changed, unchanged = write_changed(out, files, mode=SECRET_MODE)
+    written, unchanged = write_changed(out, files, mode=SECRET_MODE)
     keyless = [name for name in states if name not in keys]
+    stale = _stale_files(out, states)
     if as_json:
         print_json(
             {
                 "format": kind,
                 "out": str(out),
-                "written": changed,
+                "written": written,
                 "unchanged": unchanged,
                 "without_private_key": keyless,
+                "stale": stale,
             }
         )
         return
-    click.echo(f"{out}: {len(changed)} files written, {len(unchanged)} unchanged")
+    click.echo(f"{out}: {len(written)} files written, {len(unchanged)} unchanged")
+    _note_peculiar(states, keyless, stale)
+    if written:
+        _note_next(out, overlay, written)
+
+
+def _note_peculiar(states: dict[str, NodeState], keyless: list[str], stale: list[str]) -> None:
     if keyless:
         note(
             f"{len(keyless)} of {len(states)} files hold no private key ({_few(keyless)}): "
@@ -92,7 +102,21 @@ def render(
         note(
             f"longer than a device's name may be ({_few(long)}): install as /etc/wireguard/wg0.conf"
         )
+    if stale:
+        note(f"stale: {', '.join(stale)}: no node of the overlay has this name; left as they are")
+
+
+def _note_next(out: Path, overlay: Overlay, written: list[str]) -> None:
+    foreign = [n.name for n in overlay.nodes if not n.managed and f"{n.name}.conf" in written]
+    if foreign:
+        note(f"files for unmanaged nodes ({_few(foreign)}): give them to their owners")
     note(f"next: copy {out}/<node>.conf to the node as /etc/wireguard/wg0.conf; wg-quick up wg0")
+
+
+def _stale_files(out: Path, states: dict[str, NodeState]) -> list[str]:
+    """Names of .conf files that belong to no node; `malha check` of the folder would read them."""
+    names = sorted(path.name for path in out.glob("*.conf") if path.stem not in states)
+    return [name if name.isprintable() else ascii(name)[1:-1] for name in names]
 
 
 def _refuse_unreachable_pairs(proof: Proof, overlay_path: Path) -> None:

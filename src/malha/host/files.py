@@ -114,15 +114,20 @@ def write_changed(
 
 def _holds(place: int, name: str, content: bytes, mode: int) -> bool:
     """Whether a file has exactly this content and mode."""
+    # O_NONBLOCK: opening a FIFO would else wait for somebody to write into it.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+        descriptor = os.open(name, flags, dir_fd=place)
     except OSError:
         return False
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        if status.st_size != len(content) or stat.S_IMODE(status.st_mode) != mode:
+        if status.st_size != len(content) or status.st_mode != stat.S_IFREG | mode:
             return False
-        return file.read() == content
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read() == content
+    finally:
+        os.close(descriptor)
 
 
 def _replace_at(place: int, name: str, content: bytes, mode: int) -> None:
@@ -155,7 +160,7 @@ def _unwritable(path: Path, folder: Path, error: OSError) -> MissingError | Inpu
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return MissingError(
-            f"{path} cannot be written: the folder {folder} is read-only for this user",
+            f"{path} cannot be written: the folder {folder} is read-only or closed for this user",
             mend=f"ls -ld {folder}   # then make it writable, or choose another file",
         )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):

@@ -12,7 +12,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from malha.errors import MalhaError, OtherSideError
 from malha.lab.keeper import wire
@@ -21,11 +21,21 @@ from malha.lab.state_dir import StateDir
 
 _REQUEST_TIMEOUT_S = 5.0
 
+Start: TypeAlias = Callable[[Callable[[], None]], Lab]
+"""Starts a lab; calls what it is given once the machine is known to lack nothing."""
 
-def start_daemon(place: StateDir, start: Callable[[], Lab], facts: dict[str, Any]) -> None:
+
+def start_daemon(
+    place: StateDir,
+    start: Start,
+    facts: dict[str, Any],
+    *,
+    on_starting: Callable[[], None] = lambda: None,
+) -> None:
     """Start a lab in a process of its own and return once it is up.
 
-    `facts` are what `status` answers beside the node names. The caller has no threads: it forks.
+    `facts` are what `status` answers beside the node names; `on_starting` is called once the name
+    is taken and the machine is known to lack nothing. The caller has no threads: it forks.
 
     Raises:
         InputError: when a lab of this name runs.
@@ -44,6 +54,9 @@ def start_daemon(place: StateDir, start: Callable[[], Lab], facts: dict[str, Any
     os.waitpid(child, 0)
     with ours:
         received = wire.receive(ours)
+        if received is not None and "starting" in received[0]:
+            on_starting()
+            received = wire.receive(ours)
     if received is None:
         raise OtherSideError(f"the lab ended before it was up; {place.log} says why")
     if "error" in received[0]:
@@ -53,7 +66,7 @@ def start_daemon(place: StateDir, start: Callable[[], Lab], facts: dict[str, Any
 
 
 def _become_daemon(
-    place: StateDir, start: Callable[[], Lab], facts: dict[str, Any], ready: socket.socket
+    place: StateDir, start: Start, facts: dict[str, Any], ready: socket.socket
 ) -> NoReturn:
     """Leave the terminal, run the lab, and never return."""
     code = 1
@@ -80,11 +93,12 @@ def _redirect_streams(place: StateDir) -> None:
         os.dup2(fd, target)
 
 
-def _run(
-    place: StateDir, start: Callable[[], Lab], facts: dict[str, Any], ready: socket.socket
-) -> int:
+def _run(place: StateDir, start: Start, facts: dict[str, Any], ready: socket.socket) -> int:
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, start() as lab:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
+            start(lambda: wire.send(ready, {"starting": True})) as lab,
+        ):
             listener.bind(str(place.control))
             listener.listen()
             wire.send(ready, {"ready": True})

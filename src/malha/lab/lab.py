@@ -48,6 +48,7 @@ class Lab:
         self.underlay = underlay
         self.hosts: dict[str, LabHost] = {}
         self._states: dict[str, NodeState] = {}
+        self._is_kernel = False
         self._workers = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="lab")
 
     @classmethod
@@ -57,11 +58,13 @@ class Lab:
         underlay: Underlay,
         *,
         handshake_timeout_s: float | None = HANDSHAKE_TIMEOUT_S,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> Lab:
         """Bring everything up and wait for the handshake of every link.
 
         `states` hold private keys; their order decides who dials whom. With None for
         `handshake_timeout_s` nobody waits, for a planet on which some links cannot come up.
+        `on_ready` is called once the machine is known to lack nothing.
 
         Raises:
             MissingError: when the machine lacks something.
@@ -76,6 +79,8 @@ class Lab:
             keeper.close()
             raise
         try:
+            lab._check_machine(states)
+            on_ready()
             lab._bring_up(states, handshake_timeout_s)
         except BaseException:
             lab.close()
@@ -107,11 +112,14 @@ class Lab:
         """What every node was last told to be; endpoints are literal, private keys are joined."""
         return self._states
 
+    def _check_machine(self, states: Mapping[str, NodeState]) -> None:
+        self._is_kernel = self._has_kernel_wireguard(next(iter(states)))
+        check_programs(kernel_wireguard=self._is_kernel)
+
     def _bring_up(self, states: Mapping[str, NodeState], timeout_s: float | None) -> None:
         self._states = {name: self.underlay.resolve(state) for name, state in states.items()}
         places = {place.name: place for place in self.underlay.hosts}
-        is_kernel = self._has_kernel_wireguard(next(iter(states)))
-        check_programs(kernel_wireguard=is_kernel)
+        is_kernel = self._is_kernel
         self.keeper.make_room(0 if is_kernel else len(states))
         self.wan.set_default(self.underlay.unknown)
         self.hosts = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from malha.lab.keys import join_private_keys, new_private_keys, with_lab_keys
@@ -37,11 +38,13 @@ class OverlayLab:
         overlay = self.overlay if topology is None else replace(self.overlay, topology=topology)
         return join_private_keys(compile_overlay(overlay), self.keys)
 
-    def start(self, topology: Topology | None = None) -> Lab:
-        """Bring the lab up.
+    def start(
+        self, topology: Topology | None = None, *, on_ready: Callable[[], None] = lambda: None
+    ) -> Lab:
+        """Bring the lab up; `on_ready` as in `Lab.start`.
 
         Raises:
             MissingError: when the machine lacks something.
             TimeoutError: naming the links without a handshake.
         """
-        return Lab.start(self.states(topology), self.underlay)
+        return Lab.start(self.states(topology), self.underlay, on_ready=on_ready)

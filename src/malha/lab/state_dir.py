@@ -9,6 +9,7 @@ folder whose lock is free is stale, and whoever wants the name takes it over.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -74,12 +75,6 @@ class StateDir:
             InputError: when a lab of this name runs.
             MissingError: when there is no folder for labs to be in.
         """
-        root = self.path.parent
-        try:
-            _make_private(root)
-        except FileNotFoundError as error:
-            message = f"running labs are kept in {root}, and there is no {root.parent}"
-            raise MissingError(message, mend=f"mkdir -m 0700 {root.parent}") from error
         try:
             # Somebody who only looks holds the lock for an instant: `is_running`.
             fds = wait_for(self._try_take, _LOOKING_S, interval_s=0.02)
@@ -91,16 +86,27 @@ class StateDir:
 
     def _try_take(self) -> list[int]:
         """Give the lock's descriptor, or none while somebody else holds it."""
+        self._make_root()
         try:
             _make_private(self.path)
             fd = self._open_lock(os.O_RDWR | os.O_CREAT)
-        except FileNotFoundError:  # a daemon that ends removed the folder in between
+        except FileNotFoundError:  # a daemon that ends removed one of the folders in between
             return []
         # The lock of a file that such a daemon has removed keeps nobody out.
         if _is_locked_by_us(fd) and _is_file_of(fd, self.path / "lock"):
             return [fd]
         os.close(fd)
         return []
+
+    def _make_root(self) -> None:
+        root = self.path.parent
+        try:
+            _make_private(root)
+        except FileNotFoundError as error:
+            if root.parent.is_dir():  # a daemon that ends removed it in between: the next try
+                return
+            message = f"running labs are kept in {root}, and there is no {root.parent}"
+            raise MissingError(message, mend=f"mkdir -m 0700 {root.parent}") from error
 
     def remove_if_stale(self) -> bool:
         """Remove what a crashed daemon left; False when there is nothing, or a lab runs."""
@@ -112,8 +118,10 @@ class StateDir:
         return True
 
     def remove(self) -> None:
-        """Remove the folder; only who holds the lock may."""
+        """Remove the folder, and the one of all labs with the last; only the lock's holder may."""
         shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another lab's folder is in it
+            self.path.parent.rmdir()
 
     def _open_lock(self, flags: int) -> int:
         return os.open(self.path / "lock", flags | os.O_CLOEXEC, 0o600)

@@ -22,6 +22,7 @@ CODES = {
     "duplicate-public-key": "two nodes have one public key",
     "empty-file": "the file says nothing",
     "endpoint-in-overlay": "an endpoint lies inside the overlay's own prefixes",
+    "endpoint-in-routes": "an endpoint lies inside a subnet that is routed over the overlay",
     "exit-not-linked": "a node and its exit have no direct link",
     "family-mismatch": "an address or subnet has no counterpart in its family, or a second one",
     "file-too-large": "the file is larger than any overlay file",

@@ -55,10 +55,15 @@ def _check_wanted(
     if _sorted(a, b) in forbidden:
         message = f"the link of {a!r} and {b!r} is also forbidden: keep one of the two"
         draft.add(path, "link-conflict", message)
-    if not any("endpoint" in draft.nodes[name] for name in pair):
+    if not any("endpoint" in draft.nodes[name] or _is_unread(draft, name) for name in pair):
         message = f"neither {a!r} nor {b!r} has an endpoint, so neither can dial the other: "
         message += "give one of them an endpoint, or remove the link"
         draft.add(path, "link-without-endpoint", message)
+
+
+def _is_unread(draft: Draft, name: str) -> bool:
+    """Whether a node's endpoint is there but could not be read: that flaw says enough."""
+    return any(flaw.path[:3] == ("nodes", name, "endpoint") for flaw in draft.flaws)
 
 
 def links_by_topology(draft: Draft, a: str, b: str) -> bool:
@@ -98,8 +103,12 @@ def _check_exits(draft: Draft) -> None:
         elif not draft.nodes[via].get("exit"):
             draft.add(path, "bad-exit", f"{via!r} is no exit: it needs 'exit: true'")
         elif not _is_linked(draft, name, via, rules):
-            message = f"{name!r} and its exit {via!r} have no direct link: add [{name}, {via}] to "
-            draft.add(path, "exit-not-linked", message + "links.add, or choose a linked exit")
+            message = f"{name!r} and its exit {via!r} have no direct link: "
+            if _sorted(name, via) in rules["forbid"]:
+                message += "take the pair out of links.forbid"
+            else:
+                message += f"add [{name}, {via}] to links.add"
+            draft.add(path, "exit-not-linked", message + ", or choose a linked exit")
 
 
 def _is_linked(draft: Draft, a: str, b: str, rules: dict[str, set[tuple[str, str]]]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from malha.overlay.draft import Draft
 from malha.overlay.flaws import Path, near_miss, shown
 from malha.overlay.model import DEFAULT_LISTEN_PORT, DEFAULT_SPARE_PORT, Role, Topology
-from malha.overlay.placement import prefix_claims
+from malha.overlay.placement import prefix_claims, route_claims
 
 MAX_HINTED_FLAWS = 100
 """Beyond this many flaws a hint costs more time than it saves its reader."""
@@ -97,6 +97,7 @@ def _comparable(value: Any) -> object:
 
 def _check_endpoints_outside(draft: Draft) -> None:
     prefixes = [claim.prefix for claim in prefix_claims(draft) if claim.prefix.prefixlen]
+    routes = route_claims(draft)
     for name, node in draft.nodes.items():
         endpoint = node.get("endpoint")
         if endpoint is None or endpoint.family is None:
@@ -105,6 +106,10 @@ def _check_endpoints_outside(draft: Draft) -> None:
         if any(address in prefix for prefix in prefixes):
             message = f"{address} is an overlay address: the tunnel would be routed into itself"
             draft.add(("nodes", name, "endpoint"), "endpoint-in-overlay", message)
+        elif (inside := [claim for claim in routes if address in claim.prefix]) != []:
+            message = f"{address} lies in {inside[0].prefix}, which {inside[0].owner} routes: the "
+            message += "tunnel would be routed into itself; give an address outside, or narrower "
+            draft.add(("nodes", name, "endpoint"), "endpoint-in-routes", message + "routes")
         elif address.is_unspecified or address.is_multicast:
             message = f"{address} cannot be dialled: give the address that others see"
             draft.add(("nodes", name, "endpoint"), "bad-endpoint", message)

@@ -97,6 +97,18 @@ NO_ADDRESS = _error(
     "One end has no overlay address of this family.",
     "Give it one.",
 )
+SUBNET_UNREACHABLE = _error(
+    "subnet-unreachable",
+    "A finding: a node's packets to a subnet routed behind another node, or the replies to them, "
+    "are dropped. Its detail names the node that drops them and the cause, one of the above.",
+    "Mend the cause; the subnet has to be in the allowed IPs of every peer on the way, both ways.",
+)
+EXIT_UNREACHABLE = _error(
+    "exit-unreachable",
+    "A finding: a node has a default route into the overlay, but its packets reach no exit, or "
+    "the replies do not come back. Its detail names the node that drops them and the cause.",
+    "Mend the cause; the default route has to be in the allowed IPs of the peer that is the exit.",
+)
 MTU_DIFFERS = _warning(
     "mtu-differs",
     "The two ends of a link have different MTUs: ping works, large TCP segments may hang.",
@@ -106,6 +118,11 @@ ORDER_DEPENDENT = _warning(
     "order-dependent",
     "The pair talks only after the side without keepalive has sent something first.",
     "Set a persistent keepalive on the side that dials.",
+)
+STRANGE_PRIVATE_KEY = _error(
+    "strange-private-key",
+    "The private key in the keys folder does not belong to the node's declared public key.",
+    "Correct public_key in the overlay file, or move the key file away and make a new key.",
 )
 ADDRESS_NOT_WRITTEN = _warning(
     "address-not-written",
@@ -126,8 +143,11 @@ ALL: tuple[Code, ...] = (
     LOOP,
     ADDRESS_CONFLICT,
     NO_ADDRESS,
+    SUBNET_UNREACHABLE,
+    EXIT_UNREACHABLE,
     MTU_DIFFERS,
     ORDER_DEPENDENT,
+    STRANGE_PRIVATE_KEY,
     ADDRESS_NOT_WRITTEN,
 )
 BY_NAME = {code.name: code for code in ALL}

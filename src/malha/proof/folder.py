@@ -23,6 +23,7 @@ ASSUMPTIONS = (
     "steady state: every endpoint with a persistent keepalive has been dialled",
     "literal endpoints lead to the machine with that key, unless most files say otherwise",
     "a machine forwards only if a hook of its file switches forwarding on",
+    "routed subnets behind machines and exits are not followed",
     "no firewall outside the files drops WireGuard's port or forwarded packets",
 )
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from malha.proof import codes
 from malha.proof.codes import Code
 from malha.proof.lookup import PrefixTable
+from malha.proof.narrow import NarrowTables, route_entries
 from malha.wireguard.device import Address, Device, NodeState, Peer, Prefix
 from malha.wireguard.endpoint import Endpoint
 
@@ -40,9 +41,13 @@ class World:
     """Machines and what is derived from them; nothing here changes."""
 
     states: Sequence[NodeState]
+    foreign: frozenset[Address] = frozenset()
+    """Addresses that no machine owns and that will be asked of many: only a speed-up."""
     _sessions: dict[tuple[int, int, int], Session] = field(default_factory=dict)
     _routes: dict[int, PrefixTable[int | None]] = field(default_factory=dict)
     _allowed_ips: dict[tuple[int, int], PrefixTable[int]] = field(default_factory=dict)
+    _foreign_routes: dict[int, PrefixTable[int | None]] = field(default_factory=dict)
+    _foreign_ips: dict[tuple[int, int], PrefixTable[int]] = field(default_factory=dict)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -108,11 +113,7 @@ class World:
         """
         found = self._routes.get(node)
         if found is None:
-            state = self.states[node]
-            entries: list[tuple[Prefix, int | None]] = [(p, None) for p in state.unreachable]
-            for d, device in enumerate(state.devices):
-                entries += [(interface.network, d) for interface in device.addresses]
-                entries += [(prefix, d) for prefix in device.routes]
+            entries = route_entries(self.states[node], lambda device: device.routes)
             found = self._routes[node] = PrefixTable(entries)
         return found
 
@@ -125,6 +126,34 @@ class World:
                 (prefix, place) for place, peer in enumerate(peers) for prefix in peer.allowed_ips
             )
         return found
+
+    def route(self, node: int, address: Address) -> tuple[Prefix, int | None] | None:
+        """The kernel route that a machine has for an address; None: only the default, outside."""
+        if address not in self.foreign:
+            return self.kernel_routes(node).lookup(address)
+        found = self._foreign_routes.get(node)
+        if found is None:
+            found = self._foreign_routes[node] = self._narrow.kernel_routes(self.states[node])
+        return found.lookup(address)
+
+    def chosen_peer(self, node: int, device: int, address: Address) -> tuple[Prefix, int] | None:
+        """The allowed IP that holds an address, and the place of the peer that has it."""
+        if address not in self.foreign:
+            return self.allowed_ips(node, device).lookup(address)
+        found = self._foreign_ips.get((node, device))
+        if found is None:
+            peers = self.states[node].devices[device].peers
+            found = self._foreign_ips[node, device] = self._narrow.allowed_ips(peers)
+        return found.lookup(address)
+
+    @cached_property
+    def _narrow(self) -> NarrowTables:
+        return NarrowTables(self.foreign)
+
+    @cached_property
+    def subnets(self) -> PrefixTable[None]:
+        """Every subnet routed behind some machine."""
+        return PrefixTable((p, None) for state in self.states for p in state.forwarding.subnets)
 
     def session(self, node: int, device: int, place: int) -> Session:
         """The session of a machine's device with the peer at `place` in its list."""

@@ -63,17 +63,26 @@ def read_key(folder: Path, node: str) -> PrivateKey:
     """
     path = key_file(folder, node)
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise InputError(f"{path} can be read by others: chmod 600 {path}")
-            text = file.read(_KEY_FILE_BYTES).decode("ascii", "replace").strip()
+        # O_NONBLOCK: opening a FIFO would else wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _refuse_unsafe(path, os.fstat(descriptor).st_mode)
+            text = os.read(descriptor, _KEY_FILE_BYTES).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     try:
         return PrivateKey.parse(text)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _refuse_unsafe(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is no regular file: a private key is read from nothing else")
+    if stat.S_IMODE(mode) & 0o077:
+        raise InputError(f"{path} can be read by others: chmod 600 {path}")
 
 
 def read_keys(folder: Path, nodes: Iterable[str]) -> dict[str, PrivateKey]:

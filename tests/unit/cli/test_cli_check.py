@@ -184,3 +184,19 @@ def test_no_private_key_of_a_broken_file_is_repeated(folder: Path, malha: Run) -
                 result = malha(*words)
                 said = (result.stdout + result.stderr).lower()
                 assert key[:12].lower() not in said, text
+
+
+def test_subnets_and_exits_are_counted(keyed: Path, malha: Run) -> None:
+    text = keyed.read_text().replace("role: hub,", "role: hub, exit: true,")
+    text = text.replace("role: pop,", "role: pop, routes: [172.31.0.0/16], via_exit: hub-1,")
+    keyed.write_text(text)
+    answer = json.loads(malha("check", "--json").stdout)
+    assert answer["subnets"] == [
+        {"prefix": "172.31.0.0/16", "node": "hkg", "reached_by": 3, "of": 3}
+    ]
+    assert answer["exits"] == [{"family": 4, "nodes": ["hub-1"], "reached_by": 1, "of": 1}]
+    assert malha("check").stdout.splitlines() == [
+        "1 routed subnet reached by 3 of 3 nodes",
+        "IPv4 exits (hub-1) reached by 1 of 1 nodes that use one",
+        "ok: 12 of 12 pairs can talk, 4 nodes",
+    ]

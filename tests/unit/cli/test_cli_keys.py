@@ -61,8 +61,23 @@ def test_a_key_in_the_folder_is_used_when_the_file_lost_its_public_half(
     keyed.write_text(text.replace(f", public_key: {public}", ""))
     answer = json.loads(malha("keys", "new", "--json").stdout)
     assert (answer["made"], answer["public_keys_written"]) == ([], ["nrt"])
+    assert answer["reused"] == ["nrt"]
     assert contents(keyed.parent / "keys") == before
     assert keyed.read_text() == text
+    keyed.write_text(text.replace(f", public_key: {public}", ""))
+    assert malha("keys", "new").stdout.startswith(
+        f"0 private keys made in {keyed.parent / 'keys'}, 1 reused\n"
+    )
+
+
+def test_a_pipe_in_a_keys_place_is_refused_and_not_waited_for(keyed: Path, malha: Run) -> None:
+    path = keyed.parent / "keys" / "nrt.key"
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    for command in (["render"], ["keys", "list"]):
+        result = malha(*command)
+        assert result.returncode == 2
+        assert "nrt.key is no regular file" in result.stderr
 
 
 def test_a_public_key_whose_private_half_is_elsewhere_stays(keyed: Path, malha: Run) -> None:

@@ -67,3 +67,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, malha: Run) -> None
     result = malha("path", "hkg", "gru", "--overlay", str(folder))
     assert result.returncode == 2
     assert "gru.conf: not text in UTF-8" in result.stderr
+
+
+def test_an_address_may_be_the_target(keyed: Path, malha: Run) -> None:
+    keyed.write_text(keyed.read_text().replace("role: pop,", "role: pop, routes: [172.31.0.0/16],"))
+    result = malha("path", "nrt", "172.31.4.5")
+    assert result.returncode == 0
+    assert "hkg  ✓ arrives, 172.31.4.5 is beyond" in result.stdout
+    assert "reply, IPv4: 172.31.4.5 → nrt" in result.stdout
+    there, back = json.loads(malha("path", "nrt", "172.31.4.5", "--json").stdout)["legs"]
+    assert (there["nodes"], back["nodes"]) == (["nrt", "hkg"], ["hkg", "nrt"])
+    own = json.loads(malha("path", "nrt", "10.50.5.9", "--json").stdout)
+    assert own["legs"] == json.loads(malha("path", "nrt", "hkg", "--json").stdout)["legs"]
+    lost = json.loads(malha("path", "nrt", "8.8.8.8", "--json").stdout)
+    assert [leg["drop"]["cause"] for leg in lost["legs"]] == ["leaked"]
+
+
+def test_a_link_that_nobody_measured_shows_the_estimate(keyed: Path, malha: Run) -> None:
+    assert " ms" not in malha("path", "hub-1", "nrt").stdout
+    keyed.write_text(keyed.read_text() + "latency: {rtt_ms: {hub-1: {hkg: 40, nrt: 50}}}\n")
+    assert ", 50 ms\n" in malha("path", "hub-1", "nrt").stdout
+    assert ", 90 ms (estimate)\n" in malha("path", "hkg", "nrt").stdout

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from pathlib import Path
+
+import pytest
 
 from malha.wireguard.wg_quick import parse_wg_quick
 from tests.builders import a_private_key
@@ -30,6 +34,7 @@ def test_one_file_for_each_node_for_its_owner_alone(keyed: Path, malha: Run) -> 
         "written": names,
         "unchanged": [],
         "without_private_key": [],
+        "stale": [],
     }
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o600}
@@ -136,3 +141,75 @@ def test_a_folder_that_cannot_be_written(keyed: Path, malha: Run) -> None:
     assert result.returncode in (2, 3)
     assert "file" in result.stderr
     assert (keyed.parent / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_read_names_what_mends_it(
+    keyed: Path, malha: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As any user but root sees it; root may read everything."""
+    (keyed.parent / "out").mkdir()
+    can, opened = os.access, os.open
+
+    def is_closed(path: object) -> bool:
+        return isinstance(path, str | os.PathLike) and Path(path).name == "out"
+
+    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if is_closed(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opened(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: not is_closed(path) and can(path, mode))
+    result = malha("render", "--json")
+    assert result.returncode == 3
+    assert "read-only or closed for this user" in json.loads(result.stdout)["error"]
+    assert "mend: ls -ld out" in result.stderr
+
+
+def test_no_option_is_refused_before_it_is_tried(
+    keyed: Path, malha: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else click would say what is wrong with a folder or file, without a mend."""
+    (keyed.parent / "out").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    options = ["--out", "out", "--keys", "keys", "--overlay", "overlay.yaml"]
+    assert malha("render", *options).returncode == 0
+
+
+def test_files_of_no_node_are_named_and_left_alone(keyed: Path, malha: Run) -> None:
+    malha("render")
+    assert malha("remove", "nrt").returncode == 0
+    before = (keyed.parent / "out" / "nrt.conf").read_bytes()
+    (keyed.parent / "out" / "notes.txt").touch()
+    assert json.loads(malha("render", "--json").stdout)["stale"] == ["nrt.conf"]
+    assert "stale: nrt.conf: no node" in malha("render").stderr
+    assert (keyed.parent / "out" / "nrt.conf").read_bytes() == before
+
+
+def test_a_stale_name_that_cannot_be_printed_is_escaped(keyed: Path, malha: Run) -> None:
+    (keyed.parent / "out").mkdir()
+    (keyed.parent / "out" / os.fsdecode(b"h\xff\n.conf")).touch()
+    assert json.loads(malha("render", "--json").stdout)["stale"] == [r"h\udcff\n.conf"]
+    malha("render").stderr.encode()
+
+
+def test_what_comes_next_is_said_when_something_was_written(keyed: Path, malha: Run) -> None:
+    assert "next: copy out/<node>.conf" in malha("render").stderr
+    again = malha("render")
+    assert again.stdout == "out: 0 files written, 4 unchanged\n"
+    assert again.stderr == ""
+
+
+def test_files_for_nodes_of_others_go_to_their_owners(keyed: Path, malha: Run) -> None:
+    assert malha("add", "phone", "--region", "ap", "--unmanaged").returncode == 0
+    malha("keys", "new")
+    first = malha("render")
+    assert "files for unmanaged nodes (phone): give them to their owners\n" in first.stderr
+    assert "unmanaged" not in malha("render").stderr
+
+
+def test_a_pipe_in_a_files_place_is_replaced_and_not_waited_for(keyed: Path, malha: Run) -> None:
+    (keyed.parent / "out").mkdir()
+    os.mkfifo(keyed.parent / "out" / "nrt.conf", 0o600)
+    assert malha("render").returncode == 0
+    assert "[Interface]" in (keyed.parent / "out" / "nrt.conf").read_text()

@@ -23,6 +23,24 @@ def test_init_writes_a_file_that_every_command_takes(tmp_path: Path, malha: Run)
     assert malha("show").returncode == 0
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_init_takes_both_families(tmp_path: Path, malha: Run, order: int) -> None:
+    prefixes = ["10.60.0.0/16", "fd60::/48"][::order]
+    options = [word for prefix in prefixes for word in ("--prefix", prefix)]
+    assert malha("init", *options).returncode == 0
+    overlay = load_overlay(tmp_path / "overlay.yaml")
+    assert {str(prefix) for prefix in overlay.prefixes} == set(prefixes)
+    assert list(map(str, overlay.regions[0].subnets)) == ["10.60.0.0/24", "fd60::/64"]
+    assert list(map(str, overlay.nodes[0].addresses)) == ["10.60.0.1", "fd60::1"]
+
+
+def test_init_says_how_to_give_two_prefixes(tmp_path: Path, malha: Run) -> None:
+    result = malha("init", "--prefix", "10.50.0.0/16,fd50::/48")
+    assert result.returncode == 2
+    assert "repeat the option" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_init_never_overwrites(file: Path, malha: Run) -> None:
     result = malha("init")
     assert (result.returncode, file.read_text()) == (2, TEXT)
@@ -124,6 +142,16 @@ def test_remove_keeps_the_others_where_they_are(file: Path, malha: Run) -> None:
     expected = TEXT.replace("  nrt: {region: ap}   # Tokyo\n", "")
     expected = expected.replace("sin: {region: ap}", "sin: {region: ap, address: 10.50.4.2}")
     assert file.read_text() == expected.replace("[[hkg, nrt]]", "[]")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_remove_says_that_the_private_key_stays(file: Path, malha: Run, options: list[str]) -> None:
+    assert "stays" not in malha("remove", "sin", *options).stderr
+    malha("keys", "new")
+    result = malha("remove", "nrt", *options)
+    key = file.parent / "keys" / "nrt.key"
+    assert f"{key} stays: delete it if the node is gone for good\n" in result.stderr
+    assert key.exists()
 
 
 def test_remove_takes_the_comment_of_the_node_with_it(file: Path, malha: Run) -> None:

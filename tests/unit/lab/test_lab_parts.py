@@ -162,7 +162,38 @@ def test_only_what_a_crash_left_is_removed_as_stale() -> None:
     assert not place.remove_if_stale()
     os.close(lock)
     assert place.remove_if_stale()
-    assert not place.path.exists()
+    assert not place.path.parent.exists()
+
+
+@pytest.mark.usefixtures("_own_root")
+def test_the_folder_of_all_labs_goes_with_the_last() -> None:
+    one, two = state_dir.state_dir("one"), state_dir.state_dir("two")
+    locks = [one.take(), two.take()]
+    one.remove()
+    assert two.is_running
+    two.remove()
+    assert not two.path.parent.exists()
+    for lock in locks:
+        os.close(lock)
+
+
+@pytest.mark.usefixtures("_own_root")
+def test_a_folder_of_all_labs_that_goes_meanwhile_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`lab up` while the last lab ends: the root vanishes before the new lab's folder is in it."""
+    place, made = state_dir.state_dir("one"), []
+    make = state_dir._make_private
+
+    def make_and_lose_the_first(path: Path) -> None:
+        make(path)
+        made.append(path)
+        if len(made) == 1:
+            path.rmdir()
+
+    monkeypatch.setattr(state_dir, "_make_private", make_and_lose_the_first)
+    os.close(place.take())
+    assert made == [place.path.parent, place.path.parent, place.path]
 
 
 @pytest.mark.usefixtures("_own_root")

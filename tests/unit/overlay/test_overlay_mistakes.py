@@ -96,3 +96,21 @@ def test_every_code_in_use_is_registered_and_every_registered_one_is_used() -> N
 def test_a_problem_prints_as_file_line_column_message_code() -> None:
     problem = Problem("a.yaml", 3, 7, "bad-port", "99999 is not a port")
     assert str(problem) == "a.yaml:3:7: 99999 is not a port [bad-port]"
+
+
+def test_an_endpoint_with_a_bad_port_is_not_also_said_to_be_missing() -> None:
+    text = changed("hkg.example.org:51820", "hkg.example.org:99999")
+    assert {p.code for p in problems_of(text)} == {"bad-endpoint"}
+
+
+def test_a_forbidden_link_to_an_exit_is_taken_out_of_the_forbidden_ones() -> None:
+    (problem,) = (p for p in problems_of(_forbidding_the_exit()) if p.code == "exit-not-linked")
+    assert "take the pair out of links.forbid" in problem.message
+
+
+def _forbidding_the_exit() -> str:
+    exits = [line for line in SAMPLE.splitlines() if "via_exit" in line]
+    user = exits[0].split(":")[0].strip()
+    exit_name = re.search(r"via_exit: ([\w-]+)", exits[0])
+    assert exit_name is not None
+    return re.sub(r"forbid: \[", f"forbid: [[{user}, {exit_name[1]}], ", SAMPLE, count=1)
