@@ -73,6 +73,8 @@ def prove_subnets(world: World) -> tuple[tuple[SubnetReach, ...], list[Finding]]
     reaches: list[SubnetReach] = []
     findings: list[Finding] = []
     for i, state in enumerate(world.states):
+        if not state.forwarding.subnets:
+            continue
         others = [k for k in range(len(world.states)) if k != i]
         for prefix in state.forwarding.subnets:
             what = f"{prefix} behind {state.name}"

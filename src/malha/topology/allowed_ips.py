@@ -89,13 +89,16 @@ def _terminal_relays(paths: Paths, points: Iterable[int]) -> frozenset[int]:
 def next_hops_of(plan: AddressPlan, paths: Paths, node: int) -> tuple[NextHops, bool]:
     """What one node sends to which next hop; and whether all of its point's members do the same.
 
-    Members differ in their direct links only: the others of their region are behind the relay
-    that they share, which is given the region's subnets.
+    Members differ in their direct links, and in the subnets routed behind the others. Else the
+    others of their region are behind the relay that they share, which is given its subnets.
     """
     point, direct = paths.points.point_of[node], paths.direct[node]
     own_way = direct | {node}
     found: NextHops = {i: plan.own[i] for i in direct}
-    is_shared = not direct and len(paths.points.members[point]) > 1
+    mates = paths.points.members[point]
+    is_shared = not direct and len(mates) > 1
+    if plan.has_routed and any(plan.routed[i] for i in mates):
+        is_shared = False
     for region, (subnets, points) in enumerate(plan.region_points):
         if direct and own_way.issuperset(plan.region_nodes[region]):
             continue

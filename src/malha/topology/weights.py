@@ -74,7 +74,9 @@ def _with_pins(overlay: Overlay, links: Links, known: dict[Pair, int]) -> dict[P
     between its ends stays what it was: symmetry and destination-only next hops are kept.
     """
     index = {node.name: i for i, node in enumerate(overlay.nodes)}
-    pins = [tuple(sorted((index[a], index[b]))) for a, b in overlay.links.pinned]
+    # An exit is used over the direct link, so that link is as good as pinned.
+    exits = [(node.name, node.via_exit) for node in overlay.nodes if node.via_exit is not None]
+    pins = [tuple(sorted((index[a], index[b]))) for a, b in (*overlay.links.pinned, *exits)]
     around = _ways_around([(a, b) for a, b in pins], known, links, otherwise=None)
     return {**known, **{pair: min(rtt_us, known[pair]) for pair, rtt_us in around.items()}}
 
