@@ -19,7 +19,7 @@ check: setup  ## lint, format, types and the tests without root: before each com
 	@tools/check
 
 soak: setup  ## the random tests for long: MALHA_EFFORT times the examples, 20 unless said
-	@MALHA_EFFORT=$${MALHA_EFFORT:-20} .venv/bin/pytest -q -n auto tests/property tests/unit/changes
+	@MALHA_EFFORT=$${MALHA_EFFORT:-20} .venv/bin/pytest -q -n "$$(nproc)" tests/property tests/unit/changes
 
 lab: setup  ## leave the example's lab running; `.venv/bin/malha lab down` ends it
 	@.venv/bin/malha lab up --overlay examples/edgeproxy/overlay.yaml

@@ -105,8 +105,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it
 from malha.lab.overlay_lab import OverlayLab
 from tests.lab.conftest import small_overlay
 with OverlayLab.prepare(small_overlay(4)).start() as lab:
-    print("up", flush=True)
     try:
+        print("up", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         lab.hosts["one"].run(["true"])

@@ -13,6 +13,7 @@ from malha.cli.fleet_input import Fleet, read_fleet
 from malha.cli.output import json_option, note, print_json, print_table
 from malha.cli.overlay_file import overlay_option
 from malha.errors import Problem
+from malha.proof import codes
 from malha.proof.codes import BY_NAME, Severity
 from malha.proof.outside import ExitReach, SubnetReach
 from malha.proof.prove import Failure, Finding, Proof, prove
@@ -126,7 +127,7 @@ def _print_proof(proof: Proof, fleet: Fleet, *, show_all: bool) -> None:
         left = len(proof.failures) - len(failures)
         if left:
             click.echo(f"… and {left} more: --all prints them, --json gives them to machines")
-        _print_causes(proof)
+        _print_causes(proof, is_overlay=fleet.overlay is not None)
     for line in (*_subnet_lines(proof.subnets), *_exit_lines(proof.exits)):
         click.echo(line)
     verdict = "ok" if _is_fine(proof, fleet) else "FAILED"
@@ -163,10 +164,17 @@ def _row(failure: Failure) -> tuple[str, ...]:
     return failure.source, failure.target, leg, failure.at, failure.cause, failure.detail
 
 
-def _print_causes(proof: Proof) -> None:
+NO_PATH = (codes.NO_ROUTE.name, codes.LEAKED.name, codes.NO_PEER.name)
+
+
+def _print_causes(proof: Proof, *, is_overlay: bool) -> None:
     click.echo()
     for cause, count in Counter(failure.cause for failure in proof.failures).most_common():
         code = BY_NAME[cause]
+        mend = code.mend
+        if is_overlay and cause in NO_PATH:
+            # Allowed IPs are not the author's to edit: the overlay file gives these pairs no path.
+            mend = "Give the pair a path: see links.forbid, and which relays its two ends share."
         click.echo(f"{count:5}  {cause}: {code.meaning}")
-        click.echo(f"       mend: {code.mend}")
+        click.echo(f"       mend: {mend}")
     click.echo()

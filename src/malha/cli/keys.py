@@ -108,6 +108,9 @@ def _row(node: Node, folder: Path) -> dict[str, str | None]:
     public_key = None if node.public_key is None else str(node.public_key)
     private = "absent"
     if has_key(folder, node.name):
-        fits = str(derive_public_key(read_key(folder, node.name))) == public_key
-        private = "here" if fits else "here, but another one's"
+        key = read_key(folder, node.name)
+        if node.public_key is not None and node.public_key.raw == key.raw:
+            public_key = "(hidden)"  # somebody pasted the private key: never print it
+        fits = str(derive_public_key(key)) == public_key
+        private = "here" if fits else "here, but it does not fit: malha check"
     return {"node": node.name, "public_key": public_key, "private_key": private}

@@ -49,3 +49,18 @@ def test_a_public_key_that_is_not_the_keys_is_an_error(
     captured = capsys.readouterr()
     assert leaf.reveal() not in captured.out + captured.err
     assert ("strange-private-key" in captured.err) == (mistake != "none")
+
+
+def test_keys_list_hides_a_private_key_in_the_wrong_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = tmp_path / "keys", tmp_path / "overlay.yaml"
+    prepare_folder(folder)
+    leaf = make_key(folder, "leaf")
+    file.write_text(set_node_fields(TEXT, {"leaf": {"public_key": leaf.reveal()}}))
+    monkeypatch.setattr("sys.argv", ["malha", "keys", "list", "--overlay", str(file), "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    captured = capsys.readouterr()
+    assert "(hidden)" in captured.out
+    assert leaf.reveal() not in captured.out + captured.err

@@ -159,7 +159,7 @@ def test_list(keyed: Path, malha: Run) -> None:
         ("hub-1", "here"),
         ("hkg", "here"),
         ("nrt", "absent"),
-        ("sin", "here, but another one's"),
+        ("sin", "here, but it does not fit: malha check"),
     ]
     public = {node.name: str(node.public_key) for node in load_overlay(keyed).nodes}
     assert {row["node"]: row["public_key"] for row in answer["nodes"]} == public
