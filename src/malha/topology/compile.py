@@ -73,16 +73,6 @@ def compile_overlay(overlay: Overlay) -> dict[str, NodeState]:
     return _Compilation(overlay, derive_routing(overlay)).states()
 
 
-def compile_node(overlay: Overlay, name: str) -> NodeState:
-    """One node's declared state.
-
-    Raises:
-        KeyError: when the overlay has no such node.
-        MissingKeyError: when nodes have no public key.
-    """
-    return compile_overlay(overlay)[name]
-
-
 PeersAndRoutes = tuple[tuple[Peer, ...], tuple[Prefix, ...]]
 
 
